@@ -1,0 +1,46 @@
+# `make train` and `make test` each work alone on a fresh machine: they make .venv, install, and run.
+# Choose the interpreter with PYTHON (3.11 to 3.13): `make test PYTHON=python3.12`.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+# One stamp an interpreter: another PYTHON makes the environment anew.
+NAME := $(notdir $(PYTHON))
+
+.PHONY: help train test check format clean
+
+help:
+	@echo "make train   train the quickstart recursive neural program (ARGS='--train.minutes 1' adds options)"
+	@echo "make test    run the tests as CI does"
+	@echo "make check   format, lint, types, import contracts, tests"
+	@echo "make format  apply the formatter"
+	@echo "make clean   remove .venv"
+
+.venv/.runtime-$(NAME): pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d: choose one with PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/.dev-$(NAME): .venv/.runtime-$(NAME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@
+
+train: .venv/.runtime-$(NAME)
+	$(BIN)/python -m examples.train_svi $(ARGS)
+
+test: .venv/.dev-$(NAME)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+check: .venv/.dev-$(NAME)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+format: .venv/.dev-$(NAME)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv

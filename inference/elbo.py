@@ -1,0 +1,82 @@
+"""The objective: Pyro's ``Trace_ELBO``, with the weight of the KL and a record of the bound's terms."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pyro.infer import Trace_ELBO
+from pyro.poutine import Trace
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.util import site_is_subsample
+
+from rnp_pyro.shapes import Float, Tensor
+
+PART_TERM = "part_term"
+"""Site of the training-only second term of eq. (1), which no bound contains."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of the negative evidence lower bound, in nats per image, at KL weight 1 and without the part term.
+
+    Args:
+        reconstruction: ``-E_q log p(x | z)``.
+        kl: One-sample estimate of ``KL(q(z | x) || p(z))``.
+    """
+
+    reconstruction: Float[Tensor, "*batch"]
+    kl: Float[Tensor, "*batch"]
+
+    @property
+    def neg_elbo(self) -> Float[Tensor, "*batch"]:
+        """The negative bound."""
+        return self.reconstruction + self.kl
+
+
+class WeighLatents(Messenger):
+    """Scale the log probabilities of latent sites, in the model and in the guide: the weight of the KL.
+
+    Args:
+        weight: Above 0; 1 is the honest bound.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if not msg["is_observed"] and not site_is_subsample(msg):
+            msg["scale"] = msg["scale"] * self.weight
+
+
+class RecordingELBO(Trace_ELBO):
+    """``Trace_ELBO`` that keeps the terms of its last bound, which cost nothing more once the loss is computed."""
+
+    terms: Terms | None = None
+
+    def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
+        model_trace, guide_trace = super()._get_trace(model, guide, args, kwargs)
+        self.terms = bound_terms(model_trace, guide_trace)
+        return model_trace, guide_trace
+
+
+def bound_terms(model_trace: Trace, guide_trace: Trace) -> Terms:
+    """Read the bound's terms off two traces whose log probabilities are computed, one value per image.
+
+    The KL's weight and the part term are left out.
+    """
+    log_q = _log_prob(guide_trace, lambda name, site: True)
+    log_prior = _log_prob(model_trace, lambda name, site: not site["is_observed"])
+    log_likelihood = _log_prob(model_trace, lambda name, site: site["is_observed"] and name != PART_TERM)
+    return Terms(reconstruction=-log_likelihood, kl=log_q - log_prior)
+
+
+def _log_prob(trace: Trace, wanted: Callable[[str, Any], bool]) -> Tensor:
+    """Add up the unscaled log probabilities of the wanted sites, without a gradient."""
+    terms = [
+        site["unscaled_log_prob"].detach()
+        for name, site in trace.nodes.items()
+        if site["type"] == "sample" and not site_is_subsample(site) and wanted(name, site)
+    ]
+    return torch.stack(torch.broadcast_tensors(*terms)).sum(0)

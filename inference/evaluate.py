@@ -1,0 +1,106 @@
+"""Honest numbers: the bound at KL weight 1, without the training-only term, and reconstructions at the guide's mean."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from pyro import poutine
+from pyro.nn import PyroModule
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.util import site_is_subsample
+
+from inference.elbo import PART_TERM, Terms, bound_terms
+from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
+
+CHUNK = 250
+"""Images that are evaluated side by side."""
+
+
+class TakeMeans(Messenger):
+    """Give every latent site its distribution's mean instead of a draw."""
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if not msg["is_observed"] and not site_is_subsample(msg) and msg["value"] is None:
+            msg["value"], msg["done"] = msg["fn"].mean, True
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from the generator at ``seed``, and put the global generators back afterwards."""
+    devices = [device] if device.type not in ("cpu", "meta") else []
+    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def evaluating(*modules: PyroModule) -> Iterator[None]:
+    """Switch modules to evaluation, without gradients, and back."""
+    before = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in zip(modules, before, strict=True):
+            module.train(training)
+
+
+def elbo_terms(model: PyroModule, guide: PyroModule, images: Canvas, seed: int) -> Terms:
+    """Estimate each image's negative bound with one draw.
+
+    Args:
+        model: The generative program.
+        guide: The posterior program.
+        images: ``[N C H W]`` as the likelihood wants them, on the modules' device.
+        seed: Of the draws.
+
+    Returns:
+        Reconstruction and KL, nats per image, ``[N]`` each.
+    """
+
+    def one(chunk: Canvas) -> tuple[Tensor, Tensor]:
+        guide_trace = poutine.trace(guide).get_trace(chunk)
+        model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(chunk)
+        assert PART_TERM not in model_trace.nodes, "the part term is for training only"
+        guide_trace.compute_log_prob()
+        model_trace.compute_log_prob()
+        terms = bound_terms(model_trace, guide_trace)
+        return terms.reconstruction, terms.kl
+
+    with evaluating(model, guide), seeded(seed, images.device):
+        reconstruction, kl = _in_chunks(one, images)
+    return Terms(reconstruction, kl)
+
+
+def root_means(guide: PyroModule, images: Canvas, site: str) -> Latent:
+    """Give the guide's mean of the root's latent for each image, ``[N Z]``."""
+
+    def one(chunk: Canvas) -> tuple[Tensor]:
+        with TakeMeans():
+            trace = poutine.trace(guide).get_trace(chunk)
+        return (trace.nodes[site]["value"],)
+
+    with evaluating(guide):
+        return _in_chunks(one, images)[0]
+
+
+def reconstruct(model: PyroModule, guide: PyroModule, images: Canvas) -> Float[Tensor, "N C H W"]:
+    """Give the mean of the likelihood at the guide's means, for each image."""
+
+    def one(chunk: Canvas) -> tuple[Tensor]:
+        with TakeMeans():
+            guide_trace = poutine.trace(guide).get_trace(chunk)
+        model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(chunk)
+        return (model_trace.nodes["image"]["fn"].mean,)
+
+    with evaluating(model, guide):
+        return _in_chunks(one, images)[0]
+
+
+def _in_chunks(compute: Callable[[Canvas], tuple[Tensor, ...]], images: Canvas) -> tuple[Tensor, ...]:
+    """Compute chunk after chunk in bounded memory, and join the results."""
+    results = [compute(chunk) for chunk in images.split(CHUNK)]
+    return tuple(torch.cat(parts) for parts in zip(*results, strict=True))

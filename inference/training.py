@@ -1,0 +1,295 @@
+"""Stochastic variational inference of any (model, guide) pair, within a budget, resumable step for step.
+
+Batch order and each step's noise are functions of (seed, step): a resumed run equals an uninterrupted one.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Any, Protocol
+
+import pyro
+import torch
+from lightning_fabric import Fabric
+from pyro.nn import PyroModule
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from inference.elbo import RecordingELBO, Terms, WeighLatents
+from inference.evaluate import elbo_terms, seeded
+from inference.schedule import Progress, rates
+from rnp_pyro.config import TrainConfig
+from rnp_pyro.data import batch_indices
+from rnp_pyro.errors import UserError
+from rnp_pyro.shapes import ByteImages, Canvas, Tensor
+
+LEAST_KL = 1.0
+"""Nats per image below which a trained posterior has collapsed into the prior."""
+
+COLUMNS = (
+    "step", "seconds", "progress", "neg_elbo", "reconstruction", "kl", "loss", "gradient_norm",
+    "learning_rate", "kl_weight", "images_per_second", "validation_neg_elbo", "validation_kl",
+)  # fmt: skip
+"""Columns of ``metrics.csv``; losses in nats per image, the mean since the row before."""
+
+Prepare = Callable[[ByteImages, int], Canvas]
+"""From bytes and the step to what the likelihood observes: pixels in [0, 1], or binary ones drawn anew each step."""
+
+
+class Observer(Protocol):
+    """Who keeps what a run tells. Only the first process of a distributed run calls it."""
+
+    def row(self, row: dict[str, float]) -> None:
+        """Take one row of metrics."""
+        ...
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep a state that the run can go on from."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Tell the user."""
+        ...
+
+    def should_stop(self) -> bool:
+        """Say whether the user asked to stop; the run then ends after this step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what.
+
+    Args:
+        model: The generative program.
+        guide: The posterior program.
+        images: Training images, ``[N C H W]``.
+        validation: Prepared validation images; may be empty.
+        prepare: From bytes and a step to what the likelihood observes.
+        seed: Of batches and noise.
+    """
+
+    model: PyroModule
+    guide: PyroModule
+    images: ByteImages
+    validation: Canvas
+    prepare: Prepare
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Args:
+        steps: Steps taken since its very beginning.
+        seconds: Seconds trained since its very beginning, without validation and saving.
+        images_per_second: Training images per second, over the whole run.
+        finished: Whether its budget was used up.
+    """
+
+    steps: int
+    seconds: float
+    images_per_second: float
+    finished: bool
+
+
+def train(
+    task: Task,
+    config: TrainConfig,
+    progress: Progress,
+    fabric: Fabric,
+    observer: Observer,
+    resumed: dict[str, Any] | None = None,
+) -> Outcome:
+    """Maximise the evidence lower bound until progress reaches 1.
+
+    The task's modules are trained in place; with ``config.ema`` they end with the averaged weights.
+
+    Args:
+        task: What is trained on what.
+        config: Optimisation.
+        progress: The budget.
+        fabric: A launched Fabric.
+        observer: Takes rows, states and warnings.
+        resumed: A state that the observer saved, to go on from.
+
+    Raises:
+        UserError: If the loss or its gradient is no longer finite; the state before that step has been saved.
+    """
+    with pyro.get_param_store().scope():
+        return _Run(task, config, progress, fabric, observer, resumed).to_end()
+
+
+class _Run:
+    """The state of one run, and its loop."""
+
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        progress: Progress,
+        fabric: Fabric,
+        observer: Observer,
+        resumed: dict[str, Any] | None,
+    ) -> None:
+        self.task, self.config, self.progress = task, config, progress
+        self.fabric, self.observer = fabric, observer
+        self.elbo = RecordingELBO(max_plate_nesting=1)
+        self.weights = nn.ModuleDict({"model": task.model, "guide": task.guide})
+        self.loss, self.optimizer = fabric.setup(self.elbo(task.model, task.guide), _optimizer(config, self.weights))
+        self.average = _average(self.weights, config.ema) if config.ema > 0 else None
+        self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
+        self.window = Window()
+        if resumed is not None:
+            self._load(resumed)
+
+    def to_end(self) -> Outcome:
+        """Train, and leave the final weights in the task's modules."""
+        saved_at, stopped = self.seconds, False
+        with pyro.validation_enabled(False):
+            while (now := self.progress(self.step, self.seconds)) < 1 and not stopped:
+                self._take_step(now)
+                if self.step % self.config.log_every == 0:
+                    self._report()
+                if self.seconds - saved_at >= 60 * self.config.checkpoint_minutes:
+                    saved_at = self.seconds
+                    self._keep()
+                stopped = self.observer.should_stop()
+        self._keep()
+        if self.average is not None:
+            self.weights.load_state_dict(self.average.module.state_dict())
+        rate = self.step * self.config.batch_size / max(self.seconds, 1e-9)
+        return Outcome(self.step, self.seconds, rate, finished=not stopped)
+
+    def _take_step(self, now: float) -> None:
+        begin = time.perf_counter()
+        setting = rates(self.config, now)
+        for group in self.optimizer.param_groups:
+            group["lr"] = setting.learning_rate
+        images = self.task.prepare(self.task.images[self._batch()].to(self.fabric.device), self.step)
+        self.optimizer.zero_grad()
+        noise = seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device)
+        with noise, WeighLatents(setting.kl_weight):
+            loss = self.loss(images) / images.shape[-4]
+        self.fabric.backward(loss)
+        limit = self.config.clip or inf
+        norm = self.fabric.clip_gradients(self.loss, self.optimizer, max_norm=limit, error_if_nonfinite=False)
+        assert norm is not None
+        self._check_finite(loss=loss.item(), gradient=norm.item())
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.weights)
+        self.step += 1
+        self.schedule.append(now)
+        self.seconds += (seconds := time.perf_counter() - begin)
+        self.window.add(
+            seconds_per_step=seconds,
+            progress=now,
+            loss=loss.item(),
+            gradient_norm=norm.item(),
+            learning_rate=setting.learning_rate,
+            kl_weight=setting.kl_weight,
+            **_means(self.elbo.terms),
+        )
+
+    def _batch(self) -> Tensor:
+        """Give this process's share of the step's images."""
+        indices = batch_indices(self.task.seed, self.step, self.config.batch_size, len(self.task.images))
+        return indices[self.fabric.global_rank :: self.fabric.world_size]
+
+    def _check_finite(self, **values: float) -> None:
+        bad = [name for name, value in values.items() if not isfinite(value)]
+        if bad:
+            self._save()
+            raise UserError(
+                f"the {bad[0]} is not finite ({values[bad[0]]}) at step {self.step}: the state before it is saved; "
+                "try a smaller --train.learning_rate or --train.clip"
+            )
+
+    def _report(self, **validation: float) -> None:
+        """Tell the window's means, and start a new window."""
+        if len(self.window) or validation:
+            row = {"step": self.step, "seconds": round(self.seconds, 3), **self.window.means()}
+            if "seconds_per_step" in row:
+                row["images_per_second"] = round(self.config.batch_size / row.pop("seconds_per_step"), 1)
+            if self.fabric.is_global_zero:
+                self.observer.row({**row, **validation})
+        self.window = Window()
+
+    def _keep(self) -> None:
+        """Validate and save; warn of a posterior that has collapsed after the KL's warm-up."""
+        pair = self.average.module if self.average is not None else self.weights
+        if len(self.task.validation):
+            images = self.task.validation.to(self.fabric.device)
+            found = _means(elbo_terms(pair["model"], pair["guide"], images, self.task.seed))
+            self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
+            warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup
+            if warm and found["kl"] < LEAST_KL and self.fabric.is_global_zero:
+                self.observer.warn(
+                    f"the posterior has collapsed: KL {found['kl']:.2f} nats on validation images, expected "
+                    f"{LEAST_KL:g} or more; try another --seed, a smaller --train.learning_rate or a longer "
+                    "--train.kl_warmup"
+                )
+        self._save()
+
+    def _save(self) -> None:
+        if self.fabric.is_global_zero:
+            state = {
+                "step": self.step,
+                "seconds": self.seconds,
+                "schedule": torch.tensor(self.schedule, dtype=torch.float64),
+                "weights": self.weights.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": None if self.average is None else self.average.state_dict(),
+            }
+            self.observer.save(state)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        self.step, self.seconds, self.schedule = state["step"], state["seconds"], state["schedule"].tolist()
+        self.weights.load_state_dict(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+
+class Window:
+    """Running means of a step's numbers, since the last row of metrics."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.count = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def add(self, **values: float) -> None:
+        """Add one step's numbers."""
+        self.count += 1
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def means(self) -> dict[str, float]:
+        """Give each number's mean, to six significant digits."""
+        return {name: float(f"{value / self.count:.6g}") for name, value in self.sums.items()}
+
+
+def mix_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Derive a step's seed, different for every (seed, step, rank) of practical size."""
+    return (seed * 1_000_003 + rank) * 2**31 % 2**62 + step
+
+
+def _means(terms: Terms | None) -> dict[str, float]:
+    assert terms is not None
+    reconstruction, kl = float(terms.reconstruction.mean()), float(terms.kl.mean())
+    return {"neg_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
+
+
+def _optimizer(config: TrainConfig, weights: nn.Module) -> torch.optim.Optimizer:
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(weights.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+
+def _average(weights: nn.Module, decay: float) -> AveragedModel:
+    return AveragedModel(weights, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

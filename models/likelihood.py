@@ -1,0 +1,63 @@
+"""Likelihoods of an image given its canvas. Each is one function, one line in the table."""
+
+from collections.abc import Callable
+
+import torch
+from pyro.distributions import Bernoulli, ContinuousBernoulli, Normal, TorchDistribution
+
+from rnp_pyro.config import ModelConfig, likelihood_name
+from rnp_pyro.errors import UserError
+from rnp_pyro.shapes import Canvas
+
+Likelihood = Callable[[Canvas], TorchDistribution]
+"""From canvases ``[*batch C H W]`` to a distribution with batch shape ``*batch`` and event shape ``C H W``."""
+
+CLOSEST = 1e-6
+"""Least distance of a probability from 0 and 1: bicubic pasting overshoots, and a logarithm must stay finite."""
+
+
+def normal(canvas: Canvas, scale: float) -> TorchDistribution:
+    """Pixels of fixed standard deviation around the canvas: up to a constant the first term of eq. (1)."""
+    return Normal(_wide(canvas), scale).to_event(3)
+
+
+def bernoulli(canvas: Canvas) -> TorchDistribution:
+    """Binary pixels; the canvas is their probability. Departure: eq. (1) is a squared error, without a distribution.
+
+    Grey targets are accepted without a check: eq. (1)'s zoomed-in patches are grey even where the image is binary.
+    """
+    return Bernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST), validate_args=False).to_event(3)
+
+
+def continuous_bernoulli(canvas: Canvas) -> TorchDistribution:
+    """Pixels in [0, 1] (Loaiza-Ganem & Cunningham 2019); the canvas is the parameter, not the mean."""
+    return ContinuousBernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST), validate_args=False).to_event(3)
+
+
+LIKELIHOODS: dict[str, Callable[[ModelConfig], Likelihood]] = {
+    "normal": lambda config: lambda canvas: normal(canvas, config.pixel_scale),
+    "bernoulli": lambda config: bernoulli,
+    "continuous_bernoulli": lambda config: continuous_bernoulli,
+}
+
+
+def build_likelihood(config: ModelConfig, image_shape: tuple[int, int, int]) -> Likelihood:
+    """Choose the function from canvas to distribution.
+
+    Raises:
+        UserError: If the canvas may leave [0, 1] but the likelihood needs probabilities.
+    """
+    name = likelihood_name(config, image_shape)
+    if config.pixel_scale <= 0:
+        raise UserError(f"pixel_scale must be above 0, got {config.pixel_scale:g}")
+    if config.name == "rnp" and config.tree.composition == "sum" and name != "normal":
+        raise UserError(
+            f"a sum of parts may exceed 1, which the {name} likelihood cannot take: expected composition noisy_or "
+            "(--model.tree.composition noisy_or) or likelihood normal (--model.likelihood normal)"
+        )
+    return LIKELIHOODS[name](config)
+
+
+def _wide(canvas: Canvas) -> Canvas:
+    """Likelihoods are computed in float32 or wider, whatever the precision of the networks."""
+    return canvas.to(torch.promote_types(canvas.dtype, torch.float32))

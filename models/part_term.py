@@ -1,0 +1,56 @@
+"""The second term of eq. (1): a part's own patch should look like what its sub-parts are to draw."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+
+from models.likelihood import Likelihood
+from rnp_pyro.affine import compose_children
+from rnp_pyro.canvas import crop
+from rnp_pyro.config import PartTermTarget
+from rnp_pyro.parse import Parse
+from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.tree import Tree
+
+
+@dataclass(frozen=True)
+class PartTerm:
+    """Log likelihood of the parts' own patches, weighted; zero for a tree of one level, which has leaves only.
+
+    Departure: it is the run's likelihood of the patch, which for ``normal`` is eq. (1)'s squared error; with more than
+    two levels it is summed over all levels between root and leaves.
+
+    Args:
+        weight: Its weight; 1 / (number of parts) in eq. (1).
+        target: ``zoomed``, the image zoomed in at each part's pose, without a gradient through the crop (the paper), or
+            ``pasted``, the parts pasted together against the whole image.
+    """
+
+    weight: float
+    target: PartTermTarget
+
+    def __call__(
+        self, tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood
+    ) -> Float[Tensor, "*batch"] | float:
+        """Weigh the log likelihood of the patches, in nats per image."""
+        compare = TARGETS[self.target]
+        levels = range(1, tree.num_levels)
+        return self.weight * sum(compare(tree, parse, images, likelihood, level) for level in levels)
+
+
+def zoomed(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, level: int) -> Float[Tensor, "*batch"]:
+    """Compare each patch of ``level`` with ``x^patch``, the image zoomed in at the node's pose."""
+    nodes = parse.at(level)
+    poses = (parse.at(upper).pose for upper in range(tree.num_levels - 1, level - 1, -1))
+    pose = reduce(compose_children, poses).detach()
+    repeated = images[..., None, :, :, :].expand(*pose.shape[:-2], *images.shape[-3:])
+    patches = crop(repeated, pose, nodes.patch.shape[-2:])
+    return likelihood(nodes.patch).log_prob(patches).sum(-1)
+
+
+def pasted(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, level: int) -> Float[Tensor, "*batch"]:
+    """Compare the whole image with the tree cut off at ``level``. Departure: eq. (1) compares patch by patch."""
+    return likelihood(tree.fold(parse, leaf_level=level)).log_prob(images)
+
+
+TARGETS: dict[str, Callable[[Tree, Parse, Canvas, Likelihood, int], Tensor]] = {"zoomed": zoomed, "pasted": pasted}

@@ -1,0 +1,67 @@
+"""The generative recursive neural program. START HERE.
+
+    image <- likelihood <- canvas <- fold <- parts and poses <- unfold <- z^K ~ N(0, I)
+
+A latent is a program: two hypernetworks turn it into two small recurrent networks, one that emits parts and one that
+emits their poses; each part is again a program, one level down (``rnp_pyro/tree.py``: unfold). The leaves are small
+patches; poses paste children into their parent's reference frame, up to the image (fold).
+"""
+
+import pyro
+from pyro.distributions import Normal
+from pyro.nn import PyroModule
+
+from models.likelihood import Likelihood, build_likelihood
+from models.part_term import PartTerm
+from rnp_pyro.build import build_tree
+from rnp_pyro.config import ModelConfig
+from rnp_pyro.shapes import Canvas
+from rnp_pyro.tree import Tree
+
+
+class RNP(PyroModule):
+    """p(x, z^K) = N(z^K; 0, I) p(x | fold(unfold(z^K))), section 2.1.
+
+    Args:
+        tree: The recursive neural program.
+        likelihood: Distribution of an image given its canvas.
+        part_term: Second term of eq. (1), in training mode only; None leaves it out.
+    """
+
+    def __init__(self, tree: Tree, likelihood: Likelihood, part_term: PartTerm | None = None) -> None:
+        super().__init__()
+        self.tree = tree
+        self.likelihood = likelihood
+        self.part_term = part_term
+
+    @property
+    def decoder(self) -> Tree:
+        """What a guide is built for."""
+        return self.tree
+
+    def forward(self, images: Canvas) -> Canvas:
+        """Draw z, unfold, fold, observe.
+
+        Args:
+            images: ``[images C H W]``; within [0, 1], for the Bernoulli likelihood 0 or 1.
+
+        Returns:
+            The canvases, ``[*batch images C H W]``.
+        """
+        prior = Normal(images.new_zeros(self.tree.latent_size), 1).to_event(1)
+        with pyro.plate("images", images.shape[-4], dim=-1):
+            z = pyro.sample(self.tree.root_site, prior)  # [*batch images] | [Z]
+            parse = self.tree.unfold(z)
+            canvas = self.tree.fold(parse)
+            if self.part_term is not None and self.training:
+                pyro.factor("part_term", self.part_term(self.tree, parse, images, self.likelihood))
+            pyro.sample("image", self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
+        return canvas
+
+
+def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> RNP:
+    """Build the model for images of one shape (channels, rows, columns)."""
+    tree = build_tree(config.tree, config.latent_size, image_shape)
+    has_parts = config.part_term_weight > 0 and tree.num_levels > 1
+    part_term = PartTerm(config.part_term_weight, config.part_term_target) if has_parts else None
+    return RNP(tree, build_likelihood(config, image_shape), part_term)

@@ -1,0 +1,40 @@
+"""The flat baseline: a convolutional variational autoencoder, with the guides and the encoder of the RNP."""
+
+import pyro
+import torch
+from pyro.distributions import Normal
+from pyro.nn import PyroModule
+
+from models.likelihood import Likelihood, build_likelihood
+from rnp_pyro.config import ModelConfig
+from rnp_pyro.networks import ConvDecoder
+from rnp_pyro.shapes import Canvas
+
+
+class VAE(PyroModule):
+    """p(x, z) = N(z; 0, I) p(x | decoder(z)) (Kingma & Welling 2014).
+
+    Args:
+        decoder: From latents to pixels before their activation, a sigmoid.
+        likelihood: Distribution of an image given its canvas.
+    """
+
+    def __init__(self, decoder: ConvDecoder, likelihood: Likelihood) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.likelihood = likelihood
+
+    def forward(self, images: Canvas) -> Canvas:
+        """Draw z, decode, observe; arguments and result are those of the RNP."""
+        prior = Normal(images.new_zeros(self.decoder.latent_size), 1).to_event(1)
+        with pyro.plate("images", images.shape[-4], dim=-1):
+            z = pyro.sample(self.decoder.root_site, prior)  # [*batch images] | [Z]
+            canvas = torch.sigmoid(self.decoder(z))
+            pyro.sample("image", self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
+        return canvas
+
+
+def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> VAE:
+    """Build the baseline for images of one shape (channels, rows, columns)."""
+    decoder = ConvDecoder(config.latent_size, image_shape)
+    return VAE(decoder, build_likelihood(config, image_shape))

@@ -1,0 +1,100 @@
+"""From settings to parts: the only place where a tree's configuration is read."""
+
+from math import prod
+
+from torch import nn
+
+from rnp_pyro.affine import PoseLimits
+from rnp_pyro.config import TreeConfig
+from rnp_pyro.errors import UserError
+from rnp_pyro.hypernet import LevelHypernets
+from rnp_pyro.program import network_shapes
+from rnp_pyro.tree import Level, Rendering, Tree
+
+
+def build_tree(config: TreeConfig, latent_size: int, image_shape: tuple[int, int, int]) -> Tree:
+    """Build a tree for images of one shape.
+
+    Args:
+        config: The tree's settings.
+        latent_size: abs(z).
+        image_shape: Channels, rows and columns of the images, which are the root's canvases.
+
+    Raises:
+        UserError: If the settings do not fit each other or the images.
+    """
+    check_tree(config, latent_size)
+    channels = image_shape[0]
+    num_levels = len(config.num_steps)
+    patch_shape = (channels, config.patch_size, config.patch_size)
+    state, policy = network_shapes(latent_size, config.hidden_size, prod(patch_shape))
+    hypernets = LevelHypernets(
+        latent_size, state, policy, config.hypernet_layers, config.hypernet_size, num_levels, config.hypernets
+    )
+    rendering = Rendering(
+        patch_shape,
+        config.patch_activation,
+        config.state_activation,
+        config.composition,
+        config.interpolation,
+    )
+    levels = _levels(config, image_shape[1:])
+    feedback = _feedback(levels, patch_shape, latent_size) if config.feedback else None
+    return Tree(hypernets, levels, rendering, feedback, config.leak)
+
+
+def check_tree(config: TreeConfig, latent_size: int) -> None:
+    """Refuse settings that make no tree.
+
+    Raises:
+        UserError: In one line, with what was expected and what came.
+    """
+    num_levels = len(config.num_steps)
+    if num_levels < 1 or min(config.num_steps) < 1:
+        raise UserError(
+            f"num_steps must give at least 1 step for each of 1 or more levels, got {config.num_steps}"
+        )
+    if len(config.canvas_sizes) != num_levels - 1:
+        raise UserError(
+            f"canvas_sizes must give {num_levels - 1} sizes, one for each level below the root of a tree with "
+            f"num_steps {config.num_steps}, got {config.canvas_sizes}"
+        )
+    if len(config.scale_limits) not in (1, num_levels):
+        raise UserError(
+            f"scale_limits must be 1 or {num_levels} pairs, root first, got {config.scale_limits}"
+        )
+    sizes = {
+        "latent_size": latent_size,
+        "patch_size": config.patch_size,
+        "canvas_sizes": min(config.canvas_sizes, default=1),
+        "hidden_size": config.hidden_size,
+        "hypernet_size": config.hypernet_size,
+    }
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"{name} must be at least 1, got {size}")
+    if config.hypernet_layers < 2:
+        raise UserError(f"hypernet_layers must be at least 2, got {config.hypernet_layers}")
+    if not 0 < config.leak < 1:
+        raise UserError(f"leak must be between 0 and 1, got {config.leak:g}")
+    if config.composition == "noisy_or" and config.patch_activation != "sigmoid":
+        raise UserError(
+            f"noisy_or needs parts within [0, 1]: expected patch_activation sigmoid, got {config.patch_activation}"
+        )
+
+
+def _levels(config: TreeConfig, image_size: tuple[int, int]) -> tuple[Level, ...]:
+    canvas_sizes = [image_size, *((size, size) for size in config.canvas_sizes)]
+    scales = config.scale_limits if len(config.scale_limits) > 1 else config.scale_limits * len(canvas_sizes)
+    return tuple(
+        Level(num_steps, size, PoseLimits(scale, config.rotation_limit, config.shear_limit))
+        for num_steps, size, scale in zip(config.num_steps, canvas_sizes, scales, strict=True)
+    )
+
+
+def _feedback(
+    levels: tuple[Level, ...], patch_shape: tuple[int, int, int], latent_size: int
+) -> nn.ModuleList:
+    """Make the layers from a child's canvas to abs(z), for programs of levels 1, ..., K."""
+    child_sizes = [patch_shape[1:], *(level.canvas_size for level in reversed(levels[1:]))]
+    return nn.ModuleList(nn.Linear(patch_shape[0] * prod(size), latent_size) for size in child_sizes)

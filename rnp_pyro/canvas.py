@@ -1,0 +1,76 @@
+"""Canvases: paste parts into their parent's frame, crop them out again, and compose what was pasted."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from rnp_pyro.affine import invert
+from rnp_pyro.shapes import Canvas, Float, Pose, Tensor
+
+Interpolation = Literal["bilinear", "bicubic"]
+Composition = Literal["sum", "noisy_or"]
+
+MOST_INK = 1 - 1e-6
+"""Largest value of a part under ``noisy_or``: its logarithm of staying dark must be finite."""
+
+
+def paste(
+    part: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear"
+) -> Canvas:
+    """Place a part into its parent's reference frame: ``g(x, a)`` of eq. (1).
+
+    Args:
+        part: The part's own image.
+        pose: The part's pose in the parent's frame.
+        size: Rows and columns of the parent's canvas, in pixels.
+        interpolation: ``bilinear`` (the paper), or ``bicubic``, whose derivative is continuous (section 4 asks for
+            smoother than bilinear); it overshoots by up to a few per cent.
+
+    Returns:
+        The part on an otherwise dark canvas of that size.
+    """
+    return _sample(part, invert(pose), size, interpolation)
+
+
+def crop(
+    canvas: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear"
+) -> Canvas:
+    """Zoom in on the part at ``pose``: ``g`` with the inverse transform, ``x^patch`` of eq. (1).
+
+    Arguments are those of :func:`paste`; ``size`` is the part's.
+    """
+    return _sample(canvas, pose, size, interpolation)
+
+
+def compose_canvases(
+    pasted: Float[Tensor, "*batch T C H W"],
+    composition: Composition,
+    leak: Float[Tensor, ""] | None = None,
+) -> Canvas:
+    """Put a program's pasted children together into its canvas.
+
+    ``sum`` is the paper's: the sum over steps. ``noisy_or`` is ``1 - (1 - leak) prod_t (1 - part_t)``, in log space.
+    Departure: ``noisy_or`` keeps ink within [0, 1], as a Bernoulli needs; the leak gives ink that no part covers a
+    gradient.
+
+    Args:
+        pasted: Children on their parent's canvas; for ``noisy_or`` they are clamped to [0, 1).
+        composition: How children add up.
+        leak: Probability that a pixel is bright without any part, in (0, 1); ``noisy_or`` only.
+    """
+    if composition == "sum":
+        return pasted.sum(dim=-4)
+    log_dark = torch.log1p(-pasted.clamp(0, MOST_INK)).sum(dim=-4)
+    if leak is not None:
+        log_dark = log_dark + torch.log1p(-leak)
+    return -torch.expm1(log_dark)
+
+
+def _sample(image: Canvas, to_image: Pose, size: tuple[int, int], interpolation: Interpolation) -> Canvas:
+    """Read ``image`` at the places to which ``to_image`` maps the pixels of a grid of ``size``; zero outside."""
+    *batch, channels, _, _ = image.shape
+    flat_image, flat_pose = image.flatten(0, -4), to_image.flatten(0, -3)
+    grid = F.affine_grid(flat_pose, [flat_pose.shape[0], channels, *size], align_corners=False)
+    sampled = F.grid_sample(flat_image, grid, mode=interpolation, padding_mode="zeros", align_corners=False)
+    return sampled.unflatten(0, batch)

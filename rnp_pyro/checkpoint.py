@@ -1,0 +1,158 @@
+"""Files of a run directory. Every write goes to a temporary name first; no read ever executes code."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from rnp_pyro.errors import UserError
+
+CONFIG = "config.yaml"
+METRICS = "metrics.csv"
+SUMMARY = "summary.json"
+SCHEDULE = "schedule.json"
+WEIGHTS = "model.safetensors"
+CHECKPOINT = "checkpoint.pt"
+FIGURES = "figures"
+
+
+def create_run(path: Path) -> Path:
+    """Make a new run directory.
+
+    Raises:
+        UserError: If it exists, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise UserError(
+            f"run directory {path} exists: expected a new one; choose another with --run, or go on with --resume {path}"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot make the run directory {path}: {error.strerror}; choose another with --run") from None
+    return path
+
+
+def open_run(path: Path) -> Path:
+    """Check that ``path`` is a run directory.
+
+    Raises:
+        UserError: If it is not one.
+    """
+    if not (path / CONFIG).is_file():
+        raise UserError(f"expected a run directory with a {CONFIG}, got {path}: name one that train_svi wrote")
+    return path
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, then rename it: a crash leaves the old file or the new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, keys in their order."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: If it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"expected JSON in {path}: {error}") from None
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a module's weights as safetensors; tensors that two networks share are kept once."""
+    write_atomically(path, lambda temporary: save_model(module, str(temporary)))
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Read a module's weights.
+
+    Raises:
+        UserError: If the file is missing, damaged, or of another model.
+    """
+    try:
+        load_model(module, str(path))
+    except FileNotFoundError:
+        raise UserError(f"expected trained weights in {path}, found none: has the run ended?") from None
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot load weights from {path}: {reason}; the file is damaged or of another model") from None
+
+
+def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
+    """Write tensors, numbers and strings in nested dictionaries and lists, from which a run can go on."""
+    write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_checkpoint` wrote, onto the CPU.
+
+    Raises:
+        UserError: If the file is missing or damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"expected a checkpoint in {path}, found none: the run has none to go on from") from None
+    except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
+        raise UserError(f"cannot load the checkpoint {path}: {str(error).splitlines()[0]}") from None
+
+
+class MetricsFile:
+    """``metrics.csv``: one row appended at a time, so that a crash loses none.
+
+    Args:
+        path: The file; made with its header if it is not there.
+        columns: Names of the columns.
+        until_step: On resuming, rows of later steps are dropped: they are about to be made again.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], until_step: int | None = None) -> None:
+        self.path, self.columns = path, tuple(columns)
+        rows = read_metrics(path) if path.exists() else []
+        kept = [row for row in rows if until_step is None or int(row["step"]) <= until_step]
+        write_atomically(path, lambda temporary: self._write(temporary, kept, mode="w"))
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one row; missing columns stay empty."""
+        self._write(self.path, [row], mode="a")
+
+    def _write(self, path: Path, rows: Sequence[Mapping[str, Any]], mode: str) -> None:
+        with path.open(mode, newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns, restval="")
+            if mode == "w":
+                writer.writeheader()
+            writer.writerows(rows)
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """Read ``metrics.csv`` as a list of rows."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

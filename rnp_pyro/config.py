@@ -1,0 +1,188 @@
+"""Settings, as frozen dataclasses. They become command-line options; builder functions are the last to see them."""
+
+from dataclasses import dataclass, field
+from math import pi
+from typing import Literal
+
+from rnp_pyro.canvas import Composition, Interpolation
+from rnp_pyro.hypernet import Sharing
+from rnp_pyro.program import StateActivation
+from rnp_pyro.tree import PatchActivation
+
+LikelihoodName = Literal["auto", "normal", "bernoulli", "continuous_bernoulli"]
+PartTermTarget = Literal["zoomed", "pasted"]
+
+
+@dataclass(frozen=True)
+class TreeConfig:
+    """The recursive neural program. Lists run from the root downwards.
+
+    Args:
+        num_steps: Children that a program emits, for each level from the root down; its length is the depth K.
+        canvas_sizes: Rows and columns of the square canvases of the levels below the root, pixels; K-1 numbers.
+        patch_size: Rows and columns of every decoded square patch, pixels.
+        scale_limits: For each level of children from the root's down: smallest and largest size of a child as a share
+            of its parent's; one pair alone serves all levels.
+        rotation_limit: Largest rotation of a child to either side, radians, 0 to pi.
+        shear_limit: Largest shear of a child to either side, slope, at least 0.
+        hypernets: One pair of hypernetworks for all levels (shared), the same with a learned vector per level added to
+            z (level_embedding), or one pair for each level (per_level).
+        hypernet_layers: Layers of a hypernetwork, its heads included, at least 2.
+        hypernet_size: Units of a hypernetwork's hidden layers.
+        hidden_size: Units of the generated encoders and decoders.
+        feedback: Whether a child's canvas is fed back to its parent's next step (dotted line of fig. 2b).
+        composition: How parts add up: sum (the paper; may exceed 1) or noisy_or (stays below 1).
+        interpolation: Of pasting: bilinear (the paper) or bicubic (smoother).
+        state_activation: Of the generated recurrent state network: identity, elu or tanh.
+        patch_activation: Of decoded patches: sigmoid, relu6 or softplus.
+        leak: Initial probability of ink without any part, 0 to 1 exclusive; learned; noisy_or only.
+    """
+
+    num_steps: tuple[int, ...] = (4, 4)
+    canvas_sizes: tuple[int, ...] = (16,)
+    patch_size: int = 8
+    scale_limits: tuple[tuple[float, float], ...] = ((0.2, 0.5),)
+    rotation_limit: float = pi / 2
+    shear_limit: float = 0.3
+    hypernets: Sharing = "shared"
+    hypernet_layers: int = 6
+    hypernet_size: int = 64
+    hidden_size: int = 64
+    feedback: bool = False
+    composition: Composition = "noisy_or"
+    interpolation: Interpolation = "bilinear"
+    state_activation: StateActivation = "identity"
+    patch_activation: PatchActivation = "sigmoid"
+    leak: float = 0.01
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The generative program.
+
+    Args:
+        name: Which program: rnp, or vae, the flat convolutional baseline.
+        latent_size: Size of every program's latent, abs(z).
+        likelihood: normal (fixed scale; eq. 1 is this one), bernoulli (pixels are binarised at random anew in each
+            step), continuous_bernoulli, or auto: bernoulli for grey images, normal for colour.
+        pixel_scale: Standard deviation of the normal likelihood, on pixels in [0, 1].
+        part_term_weight: Weight of eq. (1)'s part term in training, at least 0; the paper's is 1 / (number of parts).
+        part_term_target: What the parts' own patches are compared with: zoomed, the image zoomed in at each part's
+            pose (the paper), or pasted, the parts pasted together against the whole image.
+        tree: The recursive neural program; the vae ignores it.
+    """
+
+    name: str = "rnp"
+    latent_size: int = 32
+    likelihood: LikelihoodName = "auto"
+    pixel_scale: float = 0.3162
+    part_term_weight: float = 0.1
+    part_term_target: PartTermTarget = "pasted"
+    tree: TreeConfig = field(default_factory=TreeConfig)
+
+
+@dataclass(frozen=True)
+class GuideConfig:
+    """The posterior program.
+
+    Args:
+        name: Which guide: resnet (diagonal normal over the root's latent, amortized).
+    """
+
+    name: str = "resnet"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimisation. Exactly one of minutes, steps and epochs is the budget; the schedule follows it.
+
+    Args:
+        minutes: Time to train, minutes, setting-up and evaluation not counted.
+        steps: Steps to train.
+        epochs: Passes through the training images; may be a fraction.
+        schedule: A minutes run's schedule.json, replayed step by step instead of any budget.
+        batch_size: Images a step, over all devices.
+        optimizer: adam or adamw.
+        learning_rate: Largest learning rate.
+        weight_decay: Decoupled decay of adamw, or L2 penalty of adam, per step.
+        lr_warmup: Share of the budget over which the learning rate rises from 0, 0 to 1.
+        lr_decay: After the warm-up: cosine (down to lr_final) or constant.
+        lr_final: Learning rate at the end of cosine decay, as a share of the largest, 0 to 1.
+        clip: Largest norm of the gradient of the loss in nats per image; 0 leaves it alone.
+        kl_warmup: Share of the budget over which the KL's weight rises to 1, 0 to 1.
+        kl_floor: The KL's weight at the start, above 0, at most 1.
+        ema: Decay per step of averaged weights, which are then evaluated and saved; 0 averages nothing.
+        log_every: Steps between rows of metrics.csv.
+        checkpoint_minutes: Minutes between checkpoints and validations.
+        validation_images: Images of the validation split that a validation uses.
+    """
+
+    minutes: float | None = 5.0
+    steps: int | None = None
+    epochs: float | None = None
+    schedule: str | None = None
+    batch_size: int = 128
+    optimizer: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    lr_warmup: float = 0.02
+    lr_decay: Literal["cosine", "constant"] = "cosine"
+    lr_final: float = 0.02
+    clip: float = 100.0
+    kl_warmup: float = 0.15
+    kl_floor: float = 0.05
+    ema: float = 0.0
+    log_every: int = 25
+    checkpoint_minutes: float = 1.0
+    validation_images: int = 500
+
+
+@dataclass(frozen=True)
+class FabricConfig:
+    """Where and how wide to compute; passed to Lightning Fabric.
+
+    Args:
+        accelerator: auto, cpu, cuda, mps, ...
+        devices: How many devices, or auto.
+        precision: 32-true, bf16-mixed, 16-mixed, 64-true; likelihoods are never narrower than 32 bits.
+    """
+
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    precision: str = "32-true"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run.
+
+    Args:
+        data: mnist-sample (bundled), mnist, fashion-mnist, or folder:PATH with your own images.
+        data_dir: Folder of the full data sets; default: the environment variable RNP_DATA, else a cache in the home.
+        image_size: Rows and columns that images are resized to, pixels.
+        mixed_sizes: Accept a folder whose images differ in size: each is resized and centred.
+        run: Directory to write; default: runs/PRESET-DATE-TIME. It must not exist.
+        seed: Seed of weights, batches and noise.
+        model: The generative program.
+        guide: The posterior program.
+        train: Optimisation.
+        fabric: Devices and precision.
+    """
+
+    data: str = "mnist-sample"
+    data_dir: str | None = None
+    image_size: int = 28
+    mixed_sizes: bool = False
+    run: str | None = None
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    guide: GuideConfig = field(default_factory=GuideConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    fabric: FabricConfig = field(default_factory=FabricConfig)
+
+
+def likelihood_name(config: ModelConfig, image_shape: tuple[int, int, int]) -> str:
+    """Resolve ``auto``: colour images take the normal likelihood, grey ones the Bernoulli."""
+    if config.likelihood != "auto":
+        return config.likelihood
+    return "normal" if image_shape[0] > 1 else "bernoulli"

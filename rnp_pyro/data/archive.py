@@ -1,0 +1,86 @@
+"""Grey images and labels from compressed NumPy archives and from plain arrays, checked."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rnp_pyro.data.messages import one_line
+from rnp_pyro.data.source import Source
+from rnp_pyro.errors import UserError
+
+KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def read_archive(path: Path) -> Source:
+    """Reads an archive with ``train_images`` uint8 [N, S, S], ``train_labels`` [N], ``test_images``, ``test_labels``.
+
+    Nothing in the file is executed: pickled objects are refused.
+
+    Raises:
+        UserError: The file is truncated or is not such an archive.
+    """
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
+            with archive:
+                arrays = {key: archive[key] for key in KEYS}
+    # What NumPy, zipfile and zlib raise on bytes that were cut off or changed.
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        MemoryError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise UserError(
+            f"expected a NumPy archive (.npz) with {', '.join(KEYS)}, got {str(path)!r}, which cannot be read "
+            f"({one_line(error)}): replace the file"
+        ) from error
+    return to_source(arrays, path)
+
+
+def to_source(arrays: dict[str, np.ndarray], path: Path) -> Source:
+    """Checked arrays as tensors.
+
+    Args:
+        arrays: One for each of ``KEYS``.
+        path: Where they came from, for messages.
+
+    Raises:
+        UserError: Types or shapes are not those of ``read_archive``, or there are no images.
+    """
+    for split in ("train", "test"):
+        _check(arrays[f"{split}_images"], arrays[f"{split}_labels"], f"{split} part of {str(path)!r}")
+    train, test = (arrays[f"{split}_images"] for split in ("train", "test"))
+    if train.shape[1:] != test.shape[1:]:
+        raise UserError(
+            f"expected training and test images of one size in {str(path)!r}, got {list(train.shape)} and "
+            f"{list(test.shape)}: replace the file"
+        )
+    return Source(
+        train=torch.from_numpy(train).unsqueeze(1),
+        train_labels=torch.from_numpy(arrays["train_labels"].astype(np.int64)),
+        test=torch.from_numpy(test).unsqueeze(1),
+        test_labels=torch.from_numpy(arrays["test_labels"].astype(np.int64)),
+    )
+
+
+def _check(images: np.ndarray, labels: np.ndarray, where: str) -> None:
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2] or not images.size:
+        raise UserError(
+            f"expected images as uint8 [N, S, S] in the {where}, got {images.dtype} {list(images.shape)}: "
+            "replace the file"
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise UserError(
+            f"expected labels as integers [{len(images)}] in the {where}, got {labels.dtype} {list(labels.shape)}: "
+            "replace the file"
+        )

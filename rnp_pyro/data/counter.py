@@ -1,0 +1,70 @@
+"""Random numbers that are pure functions of their names: counters hashed, no generator, no state.
+
+The hash is splitmix64 (Steele, Lea & Flood, 2014), ``scramble(key + counter * GAMMA)``, in wrapping 64-bit integers.
+So the numbers depend neither on the device nor on the release of torch, nor on who asked for what before.
+"""
+
+from enum import IntEnum
+
+import torch
+from jaxtyping import Float32, Int64
+
+from rnp_pyro.shapes import Tensor
+
+
+class Purpose(IntEnum):
+    """Keeps streams apart that share a seed. Changing a number changes everybody's data."""
+
+    SPLIT = 1
+    SAMPLE = 2
+    BATCHES = 3
+    TRAINING_NOISE = 4
+    EVALUATION_NOISE = 5
+
+
+def _signed(number: int) -> int:
+    """The 64-bit two's complement integer with the bits of ``number``."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
+_GAMMA = _signed(0x9E3779B97F4A7C15)
+_FIRST_FACTOR = _signed(0xBF58476D1CE4E5B9)
+_SECOND_FACTOR = _signed(0x94D049BB133111EB)
+
+
+def _shift_right(bits: Int64[Tensor, "..."], places: int) -> Int64[Tensor, "..."]:
+    """Shifts zeros in from the left; ``>>`` alone repeats the sign bit."""
+    return (bits >> places).bitwise_and_((1 << (64 - places)) - 1)
+
+
+def scramble(bits: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
+    """Splitmix64's finalizer, a bijection of 64-bit integers."""
+    # In place on tensors made here: with a fresh one for each operation, most of the time goes into memory.
+    bits = _shift_right(bits, 30).bitwise_xor_(bits).mul_(_FIRST_FACTOR)
+    bits = _shift_right(bits, 27).bitwise_xor_(bits).mul_(_SECOND_FACTOR)
+    return _shift_right(bits, 31).bitwise_xor_(bits)
+
+
+def stream_key(purpose: Purpose, *numbers: int) -> Int64[Tensor, ""]:
+    """The key of the stream that ``purpose`` and ``numbers`` (any integers, order matters) name."""
+    key = torch.zeros((), dtype=torch.int64)
+    for number in (purpose, *numbers):
+        key = scramble(key + _signed(int(number) * _GAMMA))
+    return key
+
+
+def keys_of(key: Int64[Tensor, ""], counters: Int64[Tensor, "*batch"]) -> Int64[Tensor, "*batch"]:
+    """One 64-bit number, itself a key, for each counter of the stream ``key``; on the counters' device."""
+    return scramble(key.to(counters.device) + (counters + 1) * _GAMMA)
+
+
+def uniforms(keys: Int64[Tensor, "N"], count: int) -> Float32[Tensor, "N {count}"]:
+    """The first ``count`` uniform numbers of each stream: multiples of 2^-24 in [0, 1)."""
+    steps = torch.arange(1, count + 1, device=keys.device) * _GAMMA
+    bits = scramble(keys.unsqueeze(-1) + steps)
+    return _shift_right(bits, 40).to(torch.float32).mul_(2.0**-24)
+
+
+def permutation(key: Int64[Tensor, ""], count: int) -> Int64[Tensor, "{count}"]:
+    """The numbers 0 to ``count`` - 1 in the random order of the stream ``key``."""
+    return keys_of(key, torch.arange(count)).argsort(stable=True)

@@ -1,0 +1,74 @@
+"""MNIST's own file format, in the folders that torchvision makes."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from rnp_pyro.data.archive import to_source
+from rnp_pyro.data.messages import one_line
+from rnp_pyro.data.source import Source
+from rnp_pyro.errors import UserError
+
+FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+
+_UNSIGNED_BYTE = 8
+"""The type code of the format's third byte; the only one that these data sets use."""
+
+
+def find_idx_files(folder: Path) -> dict[str, Path] | None:
+    """The four files in ``folder``, each plain or with ``.gz``, or None if one is missing."""
+    found = {}
+    for key, name in FILES.items():
+        candidates = [folder / name, folder / f"{name}.gz"]
+        path = next((path for path in candidates if path.is_file()), None)
+        if path is None:
+            return None
+        found[key] = path
+    return found
+
+
+def read_idx_files(paths: dict[str, Path]) -> Source:
+    """Reads what ``find_idx_files`` found.
+
+    Raises:
+        UserError: A file is truncated or in another format.
+    """
+    arrays = {key: _read_idx(path) for key, path in paths.items()}
+    return to_source(arrays, paths["train_images"].parent)
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """The array in one file, plain or compressed."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"cannot read {str(path)!r} ({one_line(error)}): replace the file") from error
+    array = _parse(content)
+    if array is None:
+        raise UserError(
+            f"expected unsigned bytes in MNIST's idx format, got {str(path)!r} of {len(content)} bytes, "
+            "which is truncated or something else: replace the file"
+        )
+    return array
+
+
+def _parse(content: bytes) -> np.ndarray | None:
+    """Two zero bytes, a type code, the number of dimensions, big-endian sizes, the values; None if they are not."""
+    if len(content) < 4 or content[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
+        return None
+    num_dimensions = content[3]
+    start = 4 + 4 * num_dimensions
+    if len(content) < start:
+        return None
+    shape = [int(size) for size in np.frombuffer(content, ">u4", num_dimensions, offset=4)]
+    if len(content) - start != math.prod(shape):
+        return None
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()

@@ -1,0 +1,14 @@
+"""Figures of a run: tensors in, a matplotlib Figure out.
+
+Nothing here imports pyplot, chooses a backend or changes a global setting, so a user's own plots stay as they
+are. `save` writes a figure to a file.
+"""
+
+from rnp_pyro.figures.colour import colourise
+from rnp_pyro.figures.curves import training_curves
+from rnp_pyro.figures.pair_grid import reconstructions
+from rnp_pyro.figures.parse_rows import parse
+from rnp_pyro.figures.sample_grid import prior_samples
+from rnp_pyro.figures.saving import save
+
+__all__ = ["colourise", "parse", "prior_samples", "reconstructions", "save", "training_curves"]

@@ -1,0 +1,195 @@
+"""Hypernetworks: a program's latent becomes the parameters of its two small networks (section 2.1, fig. 2c)."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod, sqrt
+from typing import Literal
+
+import torch
+from torch import nn
+
+from rnp_pyro.shapes import Float, Latent, Tensor
+
+Sharing = Literal["shared", "level_embedding", "per_level"]
+
+ELU_MEAN_SQUARE = 0.645
+"""E[elu(u)^2] for a standard normal u: what a layer must make up for to keep the mean square of its input."""
+
+MODULATION = 0.3
+"""Share of a generated parameter's standard deviation at the start that depends on z; the rest is the head's bias."""
+
+
+@dataclass(frozen=True)
+class NetworkShapes:
+    """Sizes of one generated network, ``f_state`` or ``f_policy`` with its encoder and decoder.
+
+    Args:
+        input_size: The encoder's input: abs(z) of the last part's estimate and six of the last action.
+        hidden_size: Units of the encoder and of the decoder's hidden layer (64 in the appendix).
+        state_size: Units of the recurrent network, abs(z).
+        initial_size: Size of the initial output: abs(z) for the state network, six for the policy.
+        output_size: What the decoder emits: the numbers of a patch, or six of an action.
+    """
+
+    input_size: int
+    hidden_size: int
+    state_size: int
+    initial_size: int
+    output_size: int
+
+    @property
+    def heads(self) -> tuple[tuple[int, tuple[tuple[int, ...], ...]], ...]:
+        """The seven heads in order: fan-in of the layer (0: not a layer but a value), and the shapes of its tensors.
+
+        Weights are ``(in, out)``: a product of a row with a matrix stored so reads memory in order, which on a CPU is
+        eight times as fast as the product of ``(out, in)`` with a column.
+        """
+        hidden, state = self.hidden_size, self.state_size
+        return (
+            (self.input_size, ((self.input_size, hidden), (hidden,))),  # encoder
+            (hidden, ((hidden, state),)),  # input weights
+            (state, ((state, state),)),  # recurrent weights
+            (state, ((state,),)),  # bias
+            (0, ((state,),)),  # initial state
+            (state, ((state, hidden), (hidden,))),  # decoder: its hidden layer ...
+            (hidden, ((hidden, self.output_size), (self.output_size,))),  # ... and its output layer
+            (0, ((self.initial_size,),)),  # initial output
+        )
+
+    @property
+    def tensors(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of all generated tensors in the order of :class:`NetworkParams`."""
+        return tuple(shape for _, shapes in self.heads for shape in shapes)
+
+    @property
+    def num_parameters(self) -> int:
+        """Generated parameters of one network, P."""
+        return sum(prod(shape) for shape in self.tensors)
+
+
+@dataclass(frozen=True)
+class NetworkParams:
+    """Generated parameters of one network for every program of a batch; the seven heads of the appendix.
+
+    Weights are ``(in, out)``: a layer is ``x W + b``.
+    """
+
+    encoder_weight: Float[Tensor, "*batch input hidden"]
+    encoder_bias: Float[Tensor, "*batch hidden"]
+    input_weight: Float[Tensor, "*batch hidden state"]
+    recurrent_weight: Float[Tensor, "*batch state state"]
+    bias: Float[Tensor, "*batch state"]
+    initial_state: Float[Tensor, "*batch state"]
+    decoder_weight: Float[Tensor, "*batch state hidden"]
+    decoder_bias: Float[Tensor, "*batch hidden"]
+    output_weight: Float[Tensor, "*batch hidden output"]
+    output_bias: Float[Tensor, "*batch output"]
+    initial_output: Float[Tensor, "*batch initial"]
+
+
+def split_params(flat: Float[Tensor, "*batch P"], shapes: NetworkShapes) -> NetworkParams:
+    """Cut the hypernetwork's output into the generated tensors, with one ``split``: its backward pass is one copy."""
+    pieces = flat.split([prod(shape) for shape in shapes.tensors], dim=-1)
+    return NetworkParams(
+        *(piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes.tensors, strict=True))
+    )
+
+
+class Hypernet(nn.Module):
+    """An MLP with seven heads: ``H_state`` or ``H_policy`` of the appendix (6 layers, 64 units, elu).
+
+    The heads are one linear layer. Departure: it starts with an ordinary initialisation of the generated network in its
+    bias, and small weights: every program starts as the same working network, modulated by z.
+
+    Args:
+        latent_size: abs(z).
+        shapes: The network to generate.
+        num_layers: Layers, the heads' included; at least 2.
+        hidden_size: Units of each hidden layer.
+    """
+
+    def __init__(self, latent_size: int, shapes: NetworkShapes, num_layers: int, hidden_size: int) -> None:
+        super().__init__()
+        self.shapes = shapes
+        sizes = [latent_size] + [hidden_size] * (num_layers - 1)
+        layers: list[nn.Module] = []
+        for size, next_size in pairwise(sizes):
+            layers += [_unit_variance_linear(size, next_size), nn.ELU()]
+        self.trunk = nn.Sequential(*layers)
+        self.heads = nn.Linear(hidden_size, shapes.num_parameters)
+        _initialise_heads(self.heads, shapes)
+
+    def forward(self, z: Latent) -> Float[Tensor, "*batch P"]:
+        """Generate the parameters of one network per program, flat; see :func:`split_params`."""
+        return self.heads(self.trunk(z))
+
+
+def _unit_variance_linear(size: int, next_size: int) -> nn.Linear:
+    """Make a linear layer whose outputs start at variance 1 if its inputs come from elu."""
+    layer = nn.Linear(size, next_size)
+    nn.init.normal_(layer.weight, std=sqrt(1 / (ELU_MEAN_SQUARE * size)))
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@torch.no_grad()
+def _initialise_heads(heads: nn.Linear, shapes: NetworkShapes) -> None:
+    """Draw the head so that generated layers start at variance 1/(3 fan-in), PyTorch's own, and values at variance 1.
+
+    A row of weights of standard deviation s adds the variance ``hidden * ELU_MEAN_SQUARE * s^2``.
+    """
+    rows = 0
+    for fan_in, tensors in shapes.heads:
+        count = sum(prod(shape) for shape in tensors)
+        scale = sqrt(1 / (3 * fan_in)) if fan_in else 1.0
+        span = slice(rows, rows + count)
+        heads.bias[span].uniform_(-1, 1).mul_(sqrt(3 * (1 - MODULATION**2)) * scale)
+        heads.weight[span].normal_(std=MODULATION * scale / sqrt(ELU_MEAN_SQUARE * heads.in_features))
+        rows += count
+
+
+class LevelHypernets(nn.Module):
+    """``H_state`` and ``H_policy`` for every level of a tree.
+
+    The paper uses the same pair at all levels, and names the other two as its extensions (section 4).
+
+    Args:
+        latent_size: abs(z).
+        state: The state network to generate.
+        policy: The policy network to generate.
+        num_layers: Layers of each hypernetwork.
+        hidden_size: Units of their hidden layers.
+        num_levels: Levels of programs, K.
+        sharing: ``shared``; ``level_embedding``, the same pair with a learned vector per level added to z; or
+            ``per_level``, one pair for each level.
+    """
+
+    def __init__(
+        self,
+        latent_size: int,
+        state: NetworkShapes,
+        policy: NetworkShapes,
+        num_layers: int,
+        hidden_size: int,
+        num_levels: int,
+        sharing: Sharing,
+    ) -> None:
+        super().__init__()
+        self.latent_size = latent_size
+        self.shapes = (state, policy)
+        num_pairs = num_levels if sharing == "per_level" else 1
+        self.state_hypernets = nn.ModuleList(
+            Hypernet(latent_size, state, num_layers, hidden_size) for _ in range(num_pairs)
+        )
+        self.policy_hypernets = nn.ModuleList(
+            Hypernet(latent_size, policy, num_layers, hidden_size) for _ in range(num_pairs)
+        )
+        embeds = sharing == "level_embedding"
+        self.level_embedding = nn.Parameter(0.1 * torch.randn(num_levels, latent_size)) if embeds else None
+
+    def forward(self, z: Latent, level: int) -> tuple[Float[Tensor, "*batch P"], Float[Tensor, "*batch Q"]]:
+        """Generate both networks of each program of ``level`` (1 to K), flat (lines 2 and 3 of Algorithm 1)."""
+        if self.level_embedding is not None:
+            z = z + self.level_embedding[level - 1]
+        pair = level - 1 if len(self.state_hypernets) > 1 else 0
+        return self.state_hypernets[pair](z), self.policy_hypernets[pair](z)

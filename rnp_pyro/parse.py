@@ -1,0 +1,67 @@
+"""A parse: the tree of parts and poses that a latent unfolds into, as a frozen value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import torch
+
+from rnp_pyro.shapes import Float, Latent, Tensor
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """All nodes of one level; children of one parent are adjacent, in the order of their steps.
+
+    Args:
+        z: Latents; on levels above 0 they are programs again.
+        action: What the policies emitted, raw.
+        pose: Poses in the parents' frames.
+        patch: The nodes' own decoded images; on levels above 0 the coarse image that eq. (1)'s second term trains.
+    """
+
+    z: Float[Tensor, "*batch N Z"]
+    action: Float[Tensor, "*batch N 6"]
+    pose: Float[Tensor, "*batch N 2 3"]
+    patch: Float[Tensor, "*batch N C p p"]
+
+
+EVENT_DIMS = {"z": 1, "action": 1, "pose": 2, "patch": 3}
+"""Dimensions to the right of the node dimension."""
+
+
+@dataclass(frozen=True)
+class Parse:
+    """A tree of programs: the root's latent and the nodes of each level below it.
+
+    Args:
+        root: Latent of the root program, ``z^K``.
+        levels: Nodes of levels K-1, ..., 0: parts first, leaves last.
+    """
+
+    root: Latent
+    levels: tuple[Nodes, ...]
+
+    @property
+    def num_levels(self) -> int:
+        """Level of the root, K."""
+        return len(self.levels)
+
+    def at(self, level: int) -> Nodes:
+        """Give the nodes of ``level``, 0 for the leaves up to K-1 for the root's parts."""
+        return self.levels[self.num_levels - 1 - level]
+
+
+def merge_steps(steps: Sequence[Nodes], num_parents: int) -> Nodes:
+    """Interleave what each step of ``num_parents`` programs added to one level, so that a parent's nodes are adjacent.
+
+    Args:
+        steps: For each step the nodes it added: ``num_parents`` times as many as each program's step did.
+        num_parents: Programs that took these steps, side by side.
+    """
+
+    def merge(name: str) -> Tensor:
+        node_dim = -1 - EVENT_DIMS[name]
+        per_parent = [getattr(nodes, name).unflatten(node_dim, (num_parents, -1)) for nodes in steps]
+        return torch.stack(per_parent, dim=node_dim - 1).flatten(node_dim - 2, node_dim)
+
+    return Nodes(**{field.name: merge(field.name) for field in fields(Nodes)})

@@ -1,0 +1,293 @@
+"""The tree: unfold a latent level by level into parts and poses, fold them into canvases (Algorithm 1).
+
+Without feedback a whole level unrolls in one batched call: all programs of all images of a level are one batch, so that
+the sequential length is the sum of the levels' steps, not their product.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rnp_pyro.affine import PoseLimits, compose, compose_children, identity_pose, pose_from_action
+from rnp_pyro.canvas import Composition, Interpolation, compose_canvases, paste
+from rnp_pyro.hypernet import LevelHypernets
+from rnp_pyro.parse import Nodes, Parse, merge_steps
+from rnp_pyro.program import (
+    STATE_ACTIVATIONS,
+    ProgramParams,
+    ProgramState,
+    StateActivation,
+    decode,
+    initial_state,
+    propose,
+    split_program,
+)
+from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
+from rnp_pyro.unroll import unroll
+
+PastedChildren = Float[Tensor, "*batch N T C H W"]
+"""The children of the programs of one level, each on its parent's canvas."""
+
+PatchActivation = Literal["sigmoid", "relu6", "softplus"]
+PATCH_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": F.sigmoid,
+    "relu6": F.relu6,
+    "softplus": F.softplus,
+}
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is fixed for the programs of one level.
+
+    Args:
+        num_steps: Children that a program emits.
+        canvas_size: Rows and columns of its canvas, in pixels.
+        limits: How far its children may be transformed.
+    """
+
+    num_steps: int
+    canvas_size: tuple[int, int]
+    limits: PoseLimits
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How latents become pixels.
+
+    Args:
+        patch_shape: Channels, rows and columns of every decoded patch.
+        patch_activation: Of the patch decoder's output.
+        state_activation: Of the recurrent state network.
+        composition: How children add up.
+        interpolation: Of pasting.
+    """
+
+    patch_shape: tuple[int, int, int]
+    patch_activation: PatchActivation
+    state_activation: StateActivation
+    composition: Composition
+    interpolation: Interpolation
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known where a node is drawn. A guide that walks the tree may look at it.
+
+    Args:
+        level: The node's level, 0 for leaves.
+        steps: The step that emits it; with feedback the steps on the path from the root to it.
+        pose: From the frame of the node (when its action is drawn: of its parent) to the image.
+        parent_z: Latents of the parents.
+        canvas: The parents' canvases so far, in their own frames: ``p_{t-1}`` of Algorithm 1 with each child's own
+            patch, or with feedback with its folded canvas; before composition's leak.
+    """
+
+    level: int
+    steps: tuple[int, ...]
+    pose: Float[Tensor, "*batch N 2 3"]
+    parent_z: Float[Tensor, "*batch N Z"]
+    canvas: Float[Tensor, "*batch N C H W"]
+
+
+class Draw(Protocol):
+    """How randomness enters the tree: called for each node's action and then for its latent."""
+
+    def __call__(self, name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
+        """Give the value of the site ``name``, shaped like ``loc``; a ``scale`` of None means: it is not random."""
+        ...
+
+
+def mean(name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
+    """Draw nothing: every node takes its mean, as in the paper."""
+    return loc
+
+
+class Tree(nn.Module):
+    """A recursive neural program of any depth.
+
+    Args:
+        hypernets: ``H_state`` and ``H_policy``.
+        levels: What is fixed for levels K, ..., 1: the root's first.
+        rendering: How latents become pixels.
+        feedback: For each level 1, ..., K a linear layer from a child's canvas to abs(z), the dotted line of fig. 2b:
+            the parent's next step takes it as its estimate of the last part. None: Algorithm 1 as printed.
+        initial_leak: Probability of a bright pixel without any part at the start, in (0, 1); ``noisy_or`` only.
+    """
+
+    def __init__(
+        self,
+        hypernets: LevelHypernets,
+        levels: tuple[Level, ...],
+        rendering: Rendering,
+        feedback: nn.ModuleList | None = None,
+        initial_leak: float = 0.01,
+    ) -> None:
+        super().__init__()
+        self.hypernets = hypernets
+        self.levels = levels
+        self.rendering = rendering
+        self.feedback = feedback
+        has_leak = rendering.composition == "noisy_or"
+        self.leak_logit = nn.Parameter(torch.logit(torch.tensor(initial_leak))) if has_leak else None
+
+    @property
+    def num_levels(self) -> int:
+        """Level of the root, K."""
+        return len(self.levels)
+
+    @property
+    def latent_size(self) -> int:
+        """Size of every program, abs(z)."""
+        return self.hypernets.latent_size
+
+    @property
+    def root_site(self) -> str:
+        """Name of the root latent's sample site, ``z.K``."""
+        return f"z.{self.num_levels}"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the image."""
+        return (self.rendering.patch_shape[0], *self.levels[0].canvas_size)
+
+    def settings(self, level: int) -> Level:
+        """Give what is fixed for the programs of ``level``, 1 to K."""
+        return self.levels[self.num_levels - level]
+
+    def unfold(self, z: Latent, draw: Draw = mean) -> Parse:
+        """Unfold a latent into the parts and poses of all levels (Algorithm 1 without its pasting).
+
+        Args:
+            z: The root program, ``z^K``.
+            draw: Gives each node's action and latent from their means; the default takes the means.
+        """
+        root = z[..., None, :]
+        return Parse(z, self._unfold_level(self.num_levels, root, identity_pose(root[..., 0]), draw, ()))
+
+    def fold(self, parse: Parse, leaf_level: int = 0) -> Canvas:
+        """Paste children into their parents' frames, up to the image: the nested sum of eq. (1).
+
+        Args:
+            parse: What to draw.
+            leaf_level: Level whose own patches are taken for its canvases: 0 draws the whole tree, K-1 the coarse image
+                of eq. (1)'s second term.
+        """
+        *_, (_, pasted) = self.pasted_children(parse, leaf_level)
+        leak = None if self.leak_logit is None else torch.sigmoid(self.leak_logit)
+        return compose_canvases(pasted, self.rendering.composition, leak).squeeze(-4)
+
+    def pasted_children(self, parse: Parse, leaf_level: int = 0) -> Iterator[tuple[int, PastedChildren]]:
+        """Go up from ``leaf_level + 1`` to K: each level, and its programs' children pasted on its canvases."""
+        canvas = parse.at(leaf_level).patch
+        for level in range(leaf_level + 1, self.num_levels + 1):
+            pasted = self._paste_children(level, canvas, parse.at(level - 1).pose)
+            yield level, pasted
+            canvas = compose_canvases(pasted, self.rendering.composition)
+
+    def decode_patch(self, params: ProgramParams, z: Latent) -> Float[Tensor, "*batch C p p"]:
+        """Decode a child's latent into its own patch, ``dec_state`` (line 8)."""
+        activation = PATCH_ACTIVATIONS[self.rendering.patch_activation]
+        return activation(decode(params.state_params, z)).unflatten(-1, self.rendering.patch_shape)
+
+    def generate(self, z: Latent, level: int) -> ProgramParams:
+        """Generate the networks of programs of ``level`` (lines 2 and 3)."""
+        state, policy = self.hypernets(z, level)
+        return split_program(state, policy, self.hypernets.shapes)
+
+    def _paste_children(
+        self, level: int, canvas: Float[Tensor, "*batch N C h w"], pose: Float[Tensor, "*batch N 2 3"]
+    ) -> PastedChildren:
+        settings = self.settings(level)
+        pasted = paste(canvas, pose, settings.canvas_size, self.rendering.interpolation)
+        return pasted.unflatten(-4, (-1, settings.num_steps))
+
+    def _unfold_level(
+        self,
+        level: int,
+        z: Float[Tensor, "*batch N Z"],
+        pose: Float[Tensor, "*batch N 2 3"],
+        draw: Draw,
+        steps: tuple[int, ...],
+    ) -> tuple[Nodes, ...]:
+        """Unfold programs of one level, side by side, into the nodes of all levels below; ``pose`` is to the image."""
+        if draw is mean and self.feedback is None:
+            children = self._unroll(level, z)
+            if level == 1:
+                return (children,)
+            return (children, *self._unfold_level(level - 1, children.z, pose, draw, steps))
+        walk = self._walk(level, z, pose, draw, steps)
+        children = merge_steps([child for child, _ in walk], num_parents=z.shape[-2])
+        if level == 1:
+            return (children,)
+        if self.feedback is None:
+            below = self._unfold_level(level - 1, children.z, compose_children(pose, children.pose), draw, steps)
+        else:
+            # Each step has unfolded its own children already, to look at them.
+            by_level = zip(*(subtree for _, subtree in walk), strict=True)
+            below = tuple(merge_steps(nodes, num_parents=z.shape[-2]) for nodes in by_level)
+        return (children, *below)
+
+    def _unroll(self, level: int, z: Float[Tensor, "*batch N Z"]) -> Nodes:
+        """Run the programs of one level to their end, where nothing is drawn and nothing fed back: the fast path."""
+        settings, rendering = self.settings(level), self.rendering
+        flats = self.hypernets(z, level)
+        outputs = unroll(*flats, self.hypernets.shapes, settings.num_steps, rendering.state_activation)
+        child_z, action, patch = (output.flatten(-3, -2) for output in outputs)
+        patch = PATCH_ACTIVATIONS[rendering.patch_activation](patch).unflatten(-1, rendering.patch_shape)
+        return Nodes(child_z, action, pose_from_action(action, settings.limits), patch)
+
+    def _walk(
+        self,
+        level: int,
+        z: Float[Tensor, "*batch N Z"],
+        pose: Float[Tensor, "*batch N 2 3"],
+        draw: Draw,
+        steps: tuple[int, ...],
+    ) -> list[tuple[Nodes, tuple[Nodes, ...]]]:
+        """Run the programs of one level: for each step the children and, with feedback, what is below them."""
+        settings, activation = self.settings(level), STATE_ACTIVATIONS[self.rendering.state_activation]
+        params = self.generate(z, level)
+        state = initial_state(params)
+        canvas = z.new_zeros(*z.shape[:-1], self.rendering.patch_shape[0], *settings.canvas_size)
+        walk: list[tuple[Nodes, tuple[Nodes, ...]]] = []
+        for step in range(settings.num_steps):
+            # With feedback programs run depth first, so that only the whole path names a step.
+            path = (*steps, step) if self.feedback is not None else (step,)
+            context = Context(level - 1, path, pose, z, canvas)
+            proposal = propose(params, state, activation)
+            action = draw(_site("action", context), proposal.action_loc, None, context)
+            child_pose = pose_from_action(action, settings.limits)
+            context = replace(context, pose=compose(pose, child_pose))
+            child_z = draw(_site("z", context), proposal.z_loc, None, context)
+            child = Nodes(child_z, action, child_pose, self.decode_patch(params, child_z))
+            below: tuple[Nodes, ...] = ()
+            estimate, seen = child_z, child.patch
+            if self.feedback is not None:
+                if level > 1:
+                    below = self._unfold_level(level - 1, child_z, context.pose, draw, path)
+                    seen = self._fold_children(level - 1, below)
+                estimate = self.feedback[level - 1](seen.flatten(-3))
+            if draw is not mean:
+                pasted = paste(seen, child_pose, settings.canvas_size, self.rendering.interpolation)
+                canvas = compose_canvases(torch.stack([canvas, pasted], dim=-4), self.rendering.composition)
+            walk.append((child, below))
+            state = ProgramState(z=child_z, estimate=estimate, policy=proposal.policy, action=action)
+        return walk
+
+    def _fold_children(self, level: int, below: tuple[Nodes, ...]) -> Float[Tensor, "*batch N C H W"]:
+        """Fold the nodes below programs of ``level`` into these programs' canvases."""
+        canvas = below[-1].patch
+        for offset, nodes in enumerate(reversed(below)):
+            pasted = self._paste_children(level - len(below) + 1 + offset, canvas, nodes.pose)
+            canvas = compose_canvases(pasted, self.rendering.composition)
+        return canvas
+
+
+def _site(kind: str, context: Context) -> str:
+    """Name a site: ``z.LEVEL.STEP``, with feedback ``z.LEVEL.STEP.STEP``: cousins share one, siblings do not."""
+    return ".".join([kind, str(context.level), *map(str, context.steps)])
