@@ -1,7 +1,10 @@
 """The command line: dataclass settings, presets, and errors in one line with exit status 2."""
 
+import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,56 +24,93 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
 
 
-def preset_text(name: str) -> str:
-    """Read a packaged preset.
-
-    Raises:
-        UserError: If there is none of that name.
-    """
-    if name not in preset_names():
-        raise UserError(f"unknown preset {name!r}: expected one of {', '.join(preset_names())}")
-    return resources.files("examples.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-
-
 def make_parser(command: str, description: str) -> ArgumentParser:
     """Make a parser whose errors are exceptions."""
-    return ArgumentParser(prog=f"python -m examples.{command}", description=description, exit_on_error=False)
+    return ArgumentParser(
+        prog=f"python -m examples.{command}", description=description, exit_on_error=False, allow_abbrev=False
+    )
 
 
 def config_parser(command: str, description: str) -> ArgumentParser:
     """Make a parser with every field of :class:`Config`, ``--preset``, ``--config`` and ``--print_config``."""
     parser = make_parser(command, description)
-    parser.add_argument("--preset", action=_Preset, help=f"packaged settings: {', '.join(preset_names())}")
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file of settings, as --print_config prints them")
+    names = ", ".join(preset_names())
+    parser.add_argument("--preset", default=argparse.SUPPRESS, help=f"Packaged settings to start from: {names}.")
+    parser.add_argument(
+        "--config", action=ActionConfigFile, help="YAML file of settings, of the form that --print_config prints."
+    )
     parser.add_class_arguments(Config, None)
     return parser
 
 
-def parse_config(parser: ArgumentParser, arguments: Sequence[str], base: str | None = None) -> tuple[Config, Namespace]:
-    """Read settings: preset first, then files, then options.
+def parse_config(
+    parser: ArgumentParser, arguments: Sequence[str], base: Path | None = None
+) -> tuple[Config, str, Namespace]:
+    """Read settings: a preset or base file first, then ``--config`` files, then options.
 
     Args:
         parser: Made by :func:`config_parser`, perhaps with more options.
         arguments: The command line.
-        base: A file of settings to start from, before all others.
+        base: A file of settings to start from in place of a preset.
 
     Returns:
-        The settings, and whatever other options the parser has.
+        The settings, the preset's name, and whatever other options the parser has.
+
+    Raises:
+        UserError: If there is no such preset.
+        ArgumentError: If an option or a file does not fit.
     """
-    arguments = _ordered(_known(arguments), base)
-    values = parser.instantiate(parser.parse_args(arguments))
-    fields = {name: getattr(values, name) for name in Config.__dataclass_fields__}
-    others = Namespace(**{name: value for name, value in vars(values).items() if name not in fields})
-    return Config(**fields), others
+    preset, arguments = _take_option("--preset", arguments)
+    start = base or preset_file(preset or DEFAULT_PRESET)
+    explicit = [name for name in BUDGETS if any(_names(argument, f"--train.{name}") for argument in arguments)]
+    # A budget on the command line replaces the preset's, whichever of the four it is.
+    cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
+    values = parser.instantiate(parser.parse_args([f"--config={start}", *cleared, *arguments]))
+    names = {field.name for field in fields(Config)}
+    others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
+    return Config(**{name: getattr(values, name) for name in names}), preset or DEFAULT_PRESET, others
+
+
+def preset_file(name: str) -> Path:
+    """Find a packaged preset.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if name not in preset_names():
+        raise UserError(f"unknown preset {name}: expected one of {', '.join(preset_names())}")
+    return Path(str(resources.files("examples.presets").joinpath(f"{name}.yaml")))
 
 
 def run_command(command: Callable[[Sequence[str]], Any]) -> None:
     """Run a command; bad input ends in one line and exit status 2."""
     try:
         command(sys.argv[1:])
-    except (UserError, ArgumentError) as error:
-        message = " ".join(str(error).split())
-        print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
+    except UserError as error:
+        _fail(str(error))
+    except ArgumentError as error:
+        _fail(re.sub(r'Parser key "([^"]+)":', r"--\1:", str(error)) + "; see --help")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _names(argument: str, option: str) -> bool:
+    return argument == option or argument.startswith(f"{option}=")
+
+
+def _take_option(option: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Take an option with its value out of a command line; the last one counts."""
+    taken, left, rest = None, [], iter(arguments)
+    for argument in rest:
+        if argument == option:
+            taken = next(rest, "")
+        elif argument.startswith(f"{option}="):
+            taken = argument.removeprefix(f"{option}=")
+        else:
+            left.append(argument)
+    return taken, left

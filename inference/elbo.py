@@ -61,6 +61,12 @@ class RecordingELBO(Trace_ELBO):
         return model_trace, guide_trace
 
 
+def random_sites(trace: Trace) -> dict[str, Any]:
+    """Give a trace's sample sites, latent and observed, without its plates."""
+    nodes: dict[str, Any] = dict(trace.nodes)
+    return {name: site for name, site in nodes.items() if site["type"] == "sample" and not site_is_subsample(site)}
+
+
 def bound_terms(model_trace: Trace, guide_trace: Trace) -> Terms:
     """Read the bound's terms off two traces whose log probabilities are computed, one value per image.
 
@@ -74,9 +80,5 @@ def bound_terms(model_trace: Trace, guide_trace: Trace) -> Terms:
 
 def _log_prob(trace: Trace, wanted: Callable[[str, Any], bool]) -> Tensor:
     """Add up the unscaled log probabilities of the wanted sites, without a gradient."""
-    terms = [
-        site["unscaled_log_prob"].detach()
-        for name, site in trace.nodes.items()
-        if site["type"] == "sample" and not site_is_subsample(site) and wanted(name, site)
-    ]
+    terms = [site["unscaled_log_prob"].detach() for name, site in random_sites(trace).items() if wanted(name, site)]
     return torch.stack(torch.broadcast_tensors(*terms)).sum(0)

@@ -10,7 +10,7 @@ from pyro.nn import PyroModule
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 
-from inference.elbo import PART_TERM, Terms, bound_terms
+from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
 
 CHUNK = 250
@@ -81,7 +81,7 @@ def root_means(guide: PyroModule, images: Canvas, site: str) -> Latent:
     def one(chunk: Canvas) -> tuple[Tensor]:
         with TakeMeans():
             trace = poutine.trace(guide).get_trace(chunk)
-        return (trace.nodes[site]["value"],)
+        return (random_sites(trace)[site]["value"],)
 
     with evaluating(guide):
         return _in_chunks(one, images)[0]
@@ -94,7 +94,7 @@ def reconstruct(model: PyroModule, guide: PyroModule, images: Canvas) -> Float[T
         with TakeMeans():
             guide_trace = poutine.trace(guide).get_trace(chunk)
         model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(chunk)
-        return (model_trace.nodes["image"]["fn"].mean,)
+        return (random_sites(model_trace)["image"]["fn"].mean,)
 
     with evaluating(model, guide):
         return _in_chunks(one, images)[0]

@@ -38,7 +38,7 @@ Prepare = Callable[[ByteImages, int], Canvas]
 
 
 class Observer(Protocol):
-    """Who keeps what a run tells. Only the first process of a distributed run calls it."""
+    """Who keeps what a run tells; of a distributed run only the first process's row, save and warn are called."""
 
     def row(self, row: dict[str, float]) -> None:
         """Take one row of metrics."""
@@ -87,12 +87,14 @@ class Outcome:
         seconds: Seconds trained since its very beginning, without validation and saving.
         images_per_second: Training images per second, over the whole run.
         finished: Whether its budget was used up.
+        schedule: Progress at each step, from which the run can be replayed.
     """
 
     steps: int
     seconds: float
     images_per_second: float
     finished: bool
+    schedule: list[float]
 
 
 def train(
@@ -122,6 +124,15 @@ def train(
         return _Run(task, config, progress, fabric, observer, resumed).to_end()
 
 
+class Weights(nn.Module):
+    """A model and its guide, as one module to save, average and load."""
+
+    def __init__(self, model: PyroModule, guide: PyroModule) -> None:
+        super().__init__()
+        self.model = model
+        self.guide = guide
+
+
 class _Run:
     """The state of one run, and its loop."""
 
@@ -137,7 +148,7 @@ class _Run:
         self.task, self.config, self.progress = task, config, progress
         self.fabric, self.observer = fabric, observer
         self.elbo = RecordingELBO(max_plate_nesting=1)
-        self.weights = nn.ModuleDict({"model": task.model, "guide": task.guide})
+        self.weights = Weights(task.model, task.guide)
         self.loss, self.optimizer = fabric.setup(self.elbo(task.model, task.guide), _optimizer(config, self.weights))
         self.average = _average(self.weights, config.ema) if config.ema > 0 else None
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
@@ -161,7 +172,7 @@ class _Run:
         if self.average is not None:
             self.weights.load_state_dict(self.average.module.state_dict())
         rate = self.step * self.config.batch_size / max(self.seconds, 1e-9)
-        return Outcome(self.step, self.seconds, rate, finished=not stopped)
+        return Outcome(self.step, self.seconds, rate, not stopped, self.schedule)
 
     def _take_step(self, now: float) -> None:
         begin = time.perf_counter()
@@ -220,10 +231,10 @@ class _Run:
 
     def _keep(self) -> None:
         """Validate and save; warn of a posterior that has collapsed after the KL's warm-up."""
-        pair = self.average.module if self.average is not None else self.weights
+        pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
         if len(self.task.validation):
             images = self.task.validation.to(self.fabric.device)
-            found = _means(elbo_terms(pair["model"], pair["guide"], images, self.task.seed))
+            found = _means(elbo_terms(pair.model, pair.guide, images, self.task.seed))
             self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
             warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup
             if warm and found["kl"] < LEAST_KL and self.fabric.is_global_zero:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+import pyro.distributions as dist
 import torch
-from pyro.distributions import Bernoulli, ContinuousBernoulli, Normal, TorchDistribution
+from pyro.distributions import Normal, TorchDistribution
 
 from rnp_pyro.config import ModelConfig, likelihood_name
 from rnp_pyro.errors import UserError
@@ -26,12 +27,12 @@ def bernoulli(canvas: Canvas) -> TorchDistribution:
 
     Grey targets are accepted without a check: eq. (1)'s zoomed-in patches are grey even where the image is binary.
     """
-    return Bernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST), validate_args=False).to_event(3)
+    return dist.Bernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST), validate_args=False).to_event(3)
 
 
 def continuous_bernoulli(canvas: Canvas) -> TorchDistribution:
     """Pixels in [0, 1] (Loaiza-Ganem & Cunningham 2019); the canvas is the parameter, not the mean."""
-    return ContinuousBernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST), validate_args=False).to_event(3)
+    return dist.ContinuousBernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST), validate_args=False).to_event(3)
 
 
 LIKELIHOODS: dict[str, Callable[[ModelConfig], Likelihood]] = {

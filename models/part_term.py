@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
+import torch
+
 from models.likelihood import Likelihood
 from rnp_pyro.affine import compose_children
 from rnp_pyro.canvas import crop
@@ -15,7 +17,7 @@ from rnp_pyro.tree import Tree
 
 @dataclass(frozen=True)
 class PartTerm:
-    """Log likelihood of the parts' own patches, weighted; zero for a tree of one level, which has leaves only.
+    """Log likelihood of the parts' own patches, weighted, for a tree of two or more levels.
 
     Departure: it is the run's likelihood of the patch, which for ``normal`` is eq. (1)'s squared error; with more than
     two levels it is summed over all levels between root and leaves.
@@ -29,13 +31,11 @@ class PartTerm:
     weight: float
     target: PartTermTarget
 
-    def __call__(
-        self, tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood
-    ) -> Float[Tensor, "*batch"] | float:
+    def __call__(self, tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood) -> Float[Tensor, "*batch"]:
         """Weigh the log likelihood of the patches, in nats per image."""
         compare = TARGETS[self.target]
-        levels = range(1, tree.num_levels)
-        return self.weight * sum(compare(tree, parse, images, likelihood, level) for level in levels)
+        terms = [compare(tree, parse, images, likelihood, level) for level in range(1, tree.num_levels)]
+        return self.weight * torch.stack(terms).sum(0)
 
 
 def zoomed(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, level: int) -> Float[Tensor, "*batch"]:
@@ -44,7 +44,8 @@ def zoomed(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, lev
     poses = (parse.at(upper).pose for upper in range(tree.num_levels - 1, level - 1, -1))
     pose = reduce(compose_children, poses).detach()
     repeated = images[..., None, :, :, :].expand(*pose.shape[:-2], *images.shape[-3:])
-    patches = crop(repeated, pose, nodes.patch.shape[-2:])
+    *_, height, width = nodes.patch.shape
+    patches = crop(repeated, pose, (height, width))
     return likelihood(nodes.patch).log_prob(patches).sum(-1)
 
 

@@ -1,7 +1,7 @@
 """Poses: affine maps from a part's reference frame to its parent's.
 
-Coordinates run over [-1, 1] in both frames, x to the right and y down, as in ``torch.nn.functional.affine_grid``. A pose
-is the 2x3 matrix ``[L | t]``: a point ``p`` of the part lies at ``L p + t`` in its parent.
+Coordinates run over [-1, 1] in both frames, x to the right and y down, as in ``torch.nn.functional.affine_grid``. A
+pose is the 2x3 matrix ``[L | t]``: a point ``p`` of the part lies at ``L p + t`` in its parent.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from math import hypot, pi
 import torch
 
 from rnp_pyro.errors import UserError
-from rnp_pyro.shapes import Action, Float, Pose, Tensor
+from rnp_pyro.shapes import Action, Float, Latent, Pose, Tensor
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class PoseLimits:
     def __post_init__(self) -> None:
         low, high = self.scale
         if not 0 < low <= high:
-            raise UserError(
-                f"scale limits must be 0 < low <= high, got ({low:g}, {high:g}): give them in that order"
-            )
+            raise UserError(f"scale limits must be 0 < low <= high, got ({low:g}, {high:g}): give them in that order")
         if not 0 <= self.rotation <= pi:
             raise UserError(f"rotation_limit must be within [0, pi] radians, got {self.rotation:g}")
         if self.shear < 0:
@@ -50,8 +48,8 @@ class PoseLimits:
     def largest_extent(self) -> float:
         """Half the side of the largest bounding box that a child can have, its parent's half side being 1.
 
-        A row of ``R(r) Shear(h) diag(s)`` has the absolute sum ``s_x |cos r| + s_y |h cos r - sin r|``, which is at most
-        ``high * ((1 + shear) |cos r| + |sin r|)``; over all r this is largest at ``high * sqrt((1 + shear)^2 + 1)``.
+        A row of ``R(r) Shear(h) diag(s)`` has the absolute sum ``s_x |cos r| + s_y |h cos r - sin r|``, which is at
+        most ``high * ((1 + shear) |cos r| + |sin r|)``; over all r that is at most ``high * sqrt((1 + shear)^2 + 1)``.
         """
         return self.scale[1] * hypot(1 + self.shear, 1)
 
@@ -91,14 +89,12 @@ def pose_from_action(action: Action, limits: PoseLimits) -> Pose:
     return torch.stack([columns_x, columns_y, bounded[..., 4:6] * room], dim=-1)
 
 
-def identity_pose(like: Float[Tensor, "*batch"]) -> Pose:
-    """Give the pose of a whole in its own frame, with the batch shape, type and device of ``like``."""
-    return torch.eye(2, 3, dtype=like.dtype, device=like.device).expand(*like.shape, 2, 3)
+def identity_pose(z: Latent) -> Pose:
+    """Give the pose of a whole in its own frame, one for each latent, on its device and in its type."""
+    return torch.eye(2, 3, dtype=z.dtype, device=z.device).expand(*z.shape[:-1], 2, 3)
 
 
-def compose(
-    outer: Float[Tensor, "*#batch 2 3"], inner: Float[Tensor, "*#batch 2 3"]
-) -> Float[Tensor, "*batch 2 3"]:
+def compose(outer: Float[Tensor, "*#batch 2 3"], inner: Float[Tensor, "*#batch 2 3"]) -> Float[Tensor, "*batch 2 3"]:
     """Apply ``inner``, then ``outer``: a grandchild's pose in the frame that ``outer`` maps to."""
     linear = outer[..., :2] @ inner[..., :2]
     offset = outer[..., :2] @ inner[..., 2:] + outer[..., 2:]

@@ -51,18 +51,14 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
     """
     num_levels = len(config.num_steps)
     if num_levels < 1 or min(config.num_steps) < 1:
-        raise UserError(
-            f"num_steps must give at least 1 step for each of 1 or more levels, got {config.num_steps}"
-        )
+        raise UserError(f"num_steps must give at least 1 step for each of 1 or more levels, got {config.num_steps}")
     if len(config.canvas_sizes) != num_levels - 1:
         raise UserError(
             f"canvas_sizes must give {num_levels - 1} sizes, one for each level below the root of a tree with "
             f"num_steps {config.num_steps}, got {config.canvas_sizes}"
         )
     if len(config.scale_limits) not in (1, num_levels):
-        raise UserError(
-            f"scale_limits must be 1 or {num_levels} pairs, root first, got {config.scale_limits}"
-        )
+        raise UserError(f"scale_limits must be 1 or {num_levels} pairs, root first, got {config.scale_limits}")
     sizes = {
         "latent_size": latent_size,
         "patch_size": config.patch_size,
@@ -92,9 +88,7 @@ def _levels(config: TreeConfig, image_size: tuple[int, int]) -> tuple[Level, ...
     )
 
 
-def _feedback(
-    levels: tuple[Level, ...], patch_shape: tuple[int, int, int], latent_size: int
-) -> nn.ModuleList:
+def _feedback(levels: tuple[Level, ...], patch_shape: tuple[int, int, int], latent_size: int) -> nn.ModuleList:
     """Make the layers from a child's canvas to abs(z), for programs of levels 1, ..., K."""
     child_sizes = [patch_shape[1:], *(level.canvas_size for level in reversed(levels[1:]))]
     return nn.ModuleList(nn.Linear(patch_shape[0] * prod(size), latent_size) for size in child_sizes)

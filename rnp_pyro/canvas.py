@@ -15,9 +15,7 @@ MOST_INK = 1 - 1e-6
 """Largest value of a part under ``noisy_or``: its logarithm of staying dark must be finite."""
 
 
-def paste(
-    part: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear"
-) -> Canvas:
+def paste(part: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> Canvas:
     """Place a part into its parent's reference frame: ``g(x, a)`` of eq. (1).
 
     Args:
@@ -33,9 +31,7 @@ def paste(
     return _sample(part, invert(pose), size, interpolation)
 
 
-def crop(
-    canvas: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear"
-) -> Canvas:
+def crop(canvas: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> Canvas:
     """Zoom in on the part at ``pose``: ``g`` with the inverse transform, ``x^patch`` of eq. (1).
 
     Arguments are those of :func:`paste`; ``size`` is the part's.

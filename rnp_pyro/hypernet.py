@@ -90,9 +90,7 @@ class NetworkParams:
 def split_params(flat: Float[Tensor, "*batch P"], shapes: NetworkShapes) -> NetworkParams:
     """Cut the hypernetwork's output into the generated tensors, with one ``split``: its backward pass is one copy."""
     pieces = flat.split([prod(shape) for shape in shapes.tensors], dim=-1)
-    return NetworkParams(
-        *(piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes.tensors, strict=True))
-    )
+    return NetworkParams(*(piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes.tensors, strict=True)))
 
 
 class Hypernet(nn.Module):
@@ -116,12 +114,13 @@ class Hypernet(nn.Module):
         for size, next_size in pairwise(sizes):
             layers += [_unit_variance_linear(size, next_size), nn.ELU()]
         self.trunk = nn.Sequential(*layers)
+        self.gain = 1 / sqrt(hidden_size)
         self.heads = nn.Linear(hidden_size, shapes.num_parameters)
         _initialise_heads(self.heads, shapes)
 
     def forward(self, z: Latent) -> Float[Tensor, "*batch P"]:
         """Generate the parameters of one network per program, flat; see :func:`split_params`."""
-        return self.heads(self.trunk(z))
+        return self.heads(self.trunk(z) * self.gain)
 
 
 def _unit_variance_linear(size: int, next_size: int) -> nn.Linear:
@@ -144,7 +143,7 @@ def _initialise_heads(heads: nn.Linear, shapes: NetworkShapes) -> None:
         scale = sqrt(1 / (3 * fan_in)) if fan_in else 1.0
         span = slice(rows, rows + count)
         heads.bias[span].uniform_(-1, 1).mul_(sqrt(3 * (1 - MODULATION**2)) * scale)
-        heads.weight[span].normal_(std=MODULATION * scale / sqrt(ELU_MEAN_SQUARE * heads.in_features))
+        heads.weight[span].normal_(std=MODULATION * scale / sqrt(ELU_MEAN_SQUARE))
         rows += count
 
 

@@ -35,6 +35,8 @@ class ResNetBlock(nn.Module):
         self.second = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         same = stride == 1 and in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, stride=stride)
+        for layer in (self.first, self.skip):
+            keep_variance(layer)
         nn.init.zeros_(self.second.weight)
 
     def forward(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D h w"]:
@@ -76,8 +78,9 @@ class ConvDecoder(nn.Module):
     """The flat baseline's decoder: the encoder's mirror image, layer for layer.
 
     Four fully connected layers, five ResNet blocks of 32 channels with nearest-neighbour doubling where the encoder
-    halves, and a 3x3 convolution to the pixels. For one 28x28 grey image it takes 47 million floating-point operations
-    forward, the encoder 34 million, whose first convolution sees one channel (a test counts them).
+    halves, and a 3x3 convolution to the pixels. For one 28x28 grey image the forward pass takes
+    20.5 million floating-point operations, the encoder's 16.7 million: its first convolution is on the image's one
+    channel (a test counts them).
 
     Args:
         latent_size: abs(z).
@@ -112,6 +115,14 @@ class ConvDecoder(nn.Module):
         return self.to_pixels(features)[..., :height, :width].unflatten(0, z.shape[:-1])
 
 
+def keep_variance(layer: nn.Module) -> nn.Module:
+    """Initialise a layer for relu (He et al. 2015): with PyTorch's default four layers lose 97 % of their signal."""
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
 def reduced(length: int) -> int:
     """Rows or columns that the encoder's blocks leave of ``length`` pixels."""
     for stride in BLOCK_STRIDES:
@@ -122,5 +133,5 @@ def reduced(length: int) -> int:
 def _linear_stack(sizes: list[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for size, next_size in pairwise(sizes):
-        layers += [nn.Linear(size, next_size), nn.ReLU()]
+        layers += [keep_variance(nn.Linear(size, next_size)), nn.ReLU()]
     return nn.Sequential(*layers)

@@ -25,9 +25,7 @@ STATE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def network_shapes(
-    latent_size: int, hidden_size: int, patch_numel: int
-) -> tuple[NetworkShapes, NetworkShapes]:
+def network_shapes(latent_size: int, hidden_size: int, patch_numel: int) -> tuple[NetworkShapes, NetworkShapes]:
     """Give the shapes of the state network and of the policy network of a program.
 
     Args:
@@ -36,12 +34,8 @@ def network_shapes(
         patch_numel: Numbers in a decoded patch: channels x rows x columns.
     """
     input_size = latent_size + ACTION_SIZE
-    state = NetworkShapes(
-        input_size, hidden_size, latent_size, initial_size=latent_size, output_size=patch_numel
-    )
-    policy = NetworkShapes(
-        input_size, hidden_size, latent_size, initial_size=ACTION_SIZE, output_size=ACTION_SIZE
-    )
+    state = NetworkShapes(input_size, hidden_size, latent_size, initial_size=latent_size, output_size=patch_numel)
+    policy = NetworkShapes(input_size, hidden_size, latent_size, initial_size=ACTION_SIZE, output_size=ACTION_SIZE)
     return state, policy
 
 
@@ -115,7 +109,7 @@ def propose(params: ProgramParams, state: ProgramState, activation: Callable[[Te
 
 
 def decode(params: NetworkParams, state: Latent) -> Float[Tensor, "*batch output"]:
-    """Decode a recurrent state: for the state network into a patch (before its activation), for the policy an action."""
+    """Decode a recurrent state: the state network's into a patch (before its activation), the policy's an action."""
     hidden = F.elu(_linear(params.decoder_weight, params.decoder_bias, state))
     return _linear(params.output_weight, params.output_bias, hidden)
 

@@ -167,7 +167,7 @@ class Tree(nn.Module):
             draw: Gives each node's action and latent from their means; the default takes the means.
         """
         root = z[..., None, :]
-        return Parse(z, self._unfold_level(self.num_levels, root, identity_pose(root[..., 0]), draw, ()))
+        return Parse(z, self._unfold_level(self.num_levels, root, identity_pose(root), draw, ()))
 
     def fold(self, parse: Parse, leaf_level: int = 0) -> Canvas:
         """Paste children into their parents' frames, up to the image: the nested sum of eq. (1).
@@ -235,8 +235,8 @@ class Tree(nn.Module):
     def _unroll(self, level: int, z: Float[Tensor, "*batch N Z"]) -> Nodes:
         """Run the programs of one level to their end, where nothing is drawn and nothing fed back: the fast path."""
         settings, rendering = self.settings(level), self.rendering
-        flats = self.hypernets(z, level)
-        outputs = unroll(*flats, self.hypernets.shapes, settings.num_steps, rendering.state_activation)
+        state, policy = self.hypernets(z, level)
+        outputs = unroll(state, policy, self.hypernets.shapes, settings.num_steps, rendering.state_activation)
         child_z, action, patch = (output.flatten(-3, -2) for output in outputs)
         patch = PATCH_ACTIVATIONS[rendering.patch_activation](patch).unflatten(-1, rendering.patch_shape)
         return Nodes(child_z, action, pose_from_action(action, settings.limits), patch)

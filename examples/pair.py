@@ -1,0 +1,63 @@
+"""A model and its guide, built from settings, and what they observe."""
+
+from dataclasses import dataclass
+
+import torch
+from pyro.nn import PyroModule
+
+from guides import GUIDES
+from inference.training import Weights
+from models import MODELS
+from rnp_pyro.config import Config, likelihood_name
+from rnp_pyro.data import binarise, binarise_fixed, to_unit
+from rnp_pyro.errors import UserError
+from rnp_pyro.shapes import ByteImages, Canvas
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A model, its guide, and whether they observe binary pixels."""
+
+    model: PyroModule
+    guide: PyroModule
+    binary: bool
+    seed: int
+
+    @property
+    def modules(self) -> Weights:
+        """Both, as one module to save and load."""
+        return Weights(self.model, self.guide)
+
+    def prepare(self, images: ByteImages, step: int) -> Canvas:
+        """Turn a training batch's bytes into what the likelihood observes; binary pixels are drawn anew each step."""
+        unit = to_unit(images)
+        return binarise(unit, self.seed, step) if self.binary else unit
+
+    def prepare_fixed(self, images: ByteImages, seed: int = 0) -> Canvas:
+        """Turn a split's bytes into what the likelihood observes; binary pixels are drawn once per (seed, index)."""
+        unit = to_unit(images)
+        return binarise_fixed(unit, seed, torch.arange(len(images))) if self.binary else unit
+
+
+def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
+    """Build model and guide, their weights a function of the seed; the global generators are put back.
+
+    Args:
+        config: The run's settings.
+        image_shape: Channels, rows and columns of the images.
+
+    Raises:
+        UserError: If a name is unknown, or settings do not fit.
+    """
+    _check_name("model.name", config.model.name, MODELS)
+    _check_name("guide.name", config.guide.name, GUIDES)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = MODELS[config.model.name](config.model, image_shape)
+        guide = GUIDES[config.guide.name](config.guide, model.decoder)
+    return Pair(model, guide, likelihood_name(config.model, image_shape) == "bernoulli", config.seed)
+
+
+def _check_name(option: str, name: str, table: dict) -> None:
+    if name not in table:
+        raise UserError(f"--{option}: expected one of {', '.join(table)}, got {name}")

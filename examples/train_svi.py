@@ -1,0 +1,155 @@
+"""Train a model and a guide: python -m examples.train_svi [--preset NAME] [--data DATA] [--train.minutes M] ...
+
+Writes a run directory with settings, metrics, weights, a checkpoint, a summary of the test split, and figures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning_fabric import Fabric
+
+from examples.cli import config_parser, parse_config, run_command
+from examples.memory import keep_freed_memory
+from examples.pair import Pair, build_pair
+from examples.progress import RunObserver
+from examples.report import draw_figures, summary, test_numbers
+from inference.schedule import check_schedule, make_progress
+from inference.training import Outcome, Task, train
+from rnp_pyro.checkpoint import (
+    CHECKPOINT,
+    CONFIG,
+    SCHEDULE,
+    SUMMARY,
+    WEIGHTS,
+    create_run,
+    load_checkpoint,
+    open_run,
+    read_json,
+    save_weights,
+    write_json,
+    write_text,
+)
+from rnp_pyro.config import Config, FabricConfig
+from rnp_pyro.data import ImageData, load_images
+from rnp_pyro.errors import UserError
+
+DESCRIPTION = "Train a recursive neural program, or the flat baseline, by stochastic variational inference."
+
+
+def main(config: Config, resume: Path | None = None) -> Path:
+    """Train, evaluate on the test split, and draw.
+
+    Args:
+        config: The run's settings; ``config.run`` is its directory.
+        resume: A run directory to go on in, in place of a new one.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        UserError: If anything does not fit; nothing is written then, unless training itself went wrong.
+    """
+    keep_freed_memory()
+    check_schedule(config.train)
+    recorded = read_json(Path(config.train.schedule))["progress"] if config.train.schedule else None
+    data = load_images(
+        config.data, data_dir=config.data_dir, image_size=config.image_size, mixed_sizes=config.mixed_sizes
+    )
+    pair = build_pair(config, data.image_shape)
+    progress = make_progress(config.train, len(data.train), recorded)
+    fabric = launch(config.fabric)
+    resumed = load_checkpoint(resume / CHECKPOINT) if resume is not None else None
+    if resumed is not None and progress(resumed["step"], resumed["seconds"]) >= 1:
+        raise UserError(f"the run {resume} has used its budget up: give a larger one, such as --train.minutes 10")
+    run = resume or Path(config.run or "")
+    if fabric.is_global_zero:
+        if resume is None:
+            create_run(run)
+        write_text(run / CONFIG, yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
+    fabric.barrier()
+    return _train_and_report(config, data, pair, progress, fabric, run, resumed)
+
+
+def launch(config: FabricConfig) -> Fabric:
+    """Start Lightning Fabric on the devices that the settings name.
+
+    Raises:
+        UserError: If this machine does not have them.
+    """
+    try:
+        fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"--fabric: {error}") from None
+    fabric.launch()
+    return fabric
+
+
+def _train_and_report(
+    config: Config,
+    data: ImageData,
+    pair: Pair,
+    progress: Any,
+    fabric: Fabric,
+    run: Path,
+    resumed: dict[str, Any] | None,
+) -> Path:
+    validation = pair.prepare_fixed(data.validation[: config.train.validation_images])
+    task = Task(pair.model, pair.guide, data.train, validation, pair.prepare, config.seed)
+    observer = RunObserver(run, resumed["step"] if resumed else None, silent=not fabric.is_global_zero)
+    with observer.watching():
+        outcome = train(task, config.train, progress, fabric, observer, resumed)
+    if fabric.is_global_zero and outcome.finished:
+        _report(config, data, pair, run, outcome, fabric.device)
+    elif fabric.is_global_zero:
+        print(f"stopped at step {outcome.steps}; go on with: python -m examples.train_svi --resume {run}")
+    return run
+
+
+def _report(config: Config, data: ImageData, pair: Pair, run: Path, outcome: Outcome, device: torch.device) -> None:
+    """Write weights, summary and figures, and print where they are."""
+    save_weights(pair.modules, run / WEIGHTS)
+    if config.train.minutes is not None:
+        write_json(run / SCHEDULE, {"progress": outcome.schedule})
+    numbers = test_numbers(pair, data.test, device)
+    speed = {"images_per_second": round(outcome.images_per_second, 1), "seconds": round(outcome.seconds, 1)}
+    found = summary({**numbers, "steps": outcome.steps, **speed}, data, config.seed)
+    write_json(run / SUMMARY, found)
+    paths = draw_figures(run, pair, data, device)
+    distinct = "" if found["distinct_parts"] is None else f", distinct parts {found['distinct_parts']:.3f}"
+    print(
+        f"test: -ELBO {found['neg_elbo']:.2f} nats per image (reconstruction {found['reconstruction']:.2f}, "
+        f"KL {found['kl']:.2f}), squared error {found['mse']:.4f} per pixel{distinct}"
+    )
+    print(f"{outcome.steps} steps, {outcome.seconds / 60:.1f} minutes, {outcome.images_per_second:.0f} images/s")
+    print(f"run directory: {run}")
+    print("figures: " + " ".join(str(path) for path in paths))
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists, which YAML has."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Read the command line and train."""
+    parser = config_parser("train_svi", DESCRIPTION)
+    parser.add_argument(
+        "--resume", default=None, type=str | None, help="Run directory to go on in, from its checkpoint."
+    )
+    _, _, options = parse_config(parser, [item for item in arguments if "print_config" not in item])
+    resume = open_run(Path(options.resume)) if options.resume else None
+    config, preset, _ = parse_config(parser, arguments, resume / CONFIG if resume else None)
+    if resume is None and config.run is None:
+        config = replace(config, run=f"runs/{preset}-{datetime.now():%Y%m%d-%H%M%S}")
+    main(config, resume)
+
+
+if __name__ == "__main__":
+    run_command(command)
