@@ -4,7 +4,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -57,18 +57,19 @@ def parse_config(
         The settings, the preset's name, and whatever other options the parser has.
 
     Raises:
-        UserError: If there is no such preset.
+        UserError: If there is no such preset, or a file is not text.
         ArgumentError: If an option or a file does not fit.
     """
-    preset, arguments = _take_option("--preset", arguments)
-    start = base or preset_file(preset or DEFAULT_PRESET)
+    given, arguments = _take_option("--preset", arguments)
+    preset = DEFAULT_PRESET if given is None else given
+    start = base or preset_file(preset)
     explicit = [name for name in BUDGETS if any(_names(argument, f"--train.{name}") for argument in arguments)]
-    # A budget on the command line replaces the preset's, whichever of the four it is.
+    # A budget on the command line replaces the files', whichever of the four it is.
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
-    values = parser.instantiate(parser.parse_args([f"--config={start}", *cleared, *arguments]))
+    values = _parse(parser, [f"--config={start}", *arguments, *cleared])
     names = {field.name for field in fields(Config)}
     others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
-    return Config(**{name: getattr(values, name) for name in names}), preset or DEFAULT_PRESET, others
+    return Config(**{name: getattr(values, name) for name in names}), preset, others
 
 
 def preset_file(name: str) -> Path:
@@ -92,6 +93,28 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
         _fail(re.sub(r'Parser key "([^"]+)":', r"--\1:", str(error)) + "; see --help")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse what no longer has a ``--preset``."""
+    try:
+        values = parser.parse_args(arguments)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"expected a settings file of plain YAML: {error}") from None
+    if "preset" in values:
+        raise UserError("a settings file cannot name a preset: name it on the command line, with --preset")
+    _check_groups(values, Config)
+    return parser.instantiate(values)
+
+
+def _check_groups(values: Namespace, settings: type, prefix: str = "--") -> None:
+    """Refuse a file's ``model: 3``, which the parser would take for no settings at all."""
+    for field in fields(settings):
+        if is_dataclass(field.type):
+            group = values[field.name]
+            if not isinstance(group, Namespace):
+                raise UserError(f"{prefix}{field.name}: expected names and values of settings, got {group}")
+            _check_groups(group, field.type, f"{prefix}{field.name}.")
 
 
 def _fail(message: str) -> None:

@@ -49,6 +49,8 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
     Raises:
         UserError: If a name is unknown, or settings do not fit.
     """
+    if not 0 <= config.seed < 2**63:
+        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
     _check_name("model.name", config.model.name, MODELS)
     _check_name("guide.name", config.guide.name, GUIDES)
     with torch.random.fork_rng(devices=[]):

@@ -14,7 +14,7 @@ from rnp_pyro import figures
 from rnp_pyro.checkpoint import FIGURES, METRICS, read_metrics
 from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.distinct_parts import distinct_parts
-from rnp_pyro.shapes import ByteImages, Float, Latent, Tensor
+from rnp_pyro.shapes import ByteImages, Canvas, Float, Latent, Tensor
 from rnp_pyro.tree import Tree
 
 EVALUATION_SEED = 0
@@ -62,7 +62,7 @@ def test_numbers(pair: Pair, images: ByteImages, device: torch.device) -> dict[s
         pixel of the likelihood's mean at the guide's mean, against the grey image; ``distinct_parts``, a share, None
         for a model without parts.
     """
-    observed, grey = pair.prepare_fixed(images, EVALUATION_SEED).to(device), to_unit(images).to(device)
+    observed, grey = _observed(pair, images, device), to_unit(images).to(device)
     terms = elbo_terms(pair.model, pair.guide, observed, EVALUATION_SEED)
     error = (reconstruct(pair.model, pair.guide, observed) - grey).square().mean()
     numbers: dict[str, float | None] = {
@@ -79,10 +79,15 @@ def test_numbers(pair: Pair, images: ByteImages, device: torch.device) -> dict[s
     return numbers
 
 
+def _observed(pair: Pair, images: ByteImages, device: torch.device) -> Canvas:
+    """Prepare a split's images where the pair is, as wide as its weights."""
+    return pair.prepare_fixed(images, EVALUATION_SEED).to(device, next(pair.guide.parameters()).dtype)
+
+
 def draw_figures(run: Path, pair: Pair, data: ImageData, device: torch.device) -> list[Path]:
     """Draw a run's figures into its directory: reconstructions, parse, prior samples, training curves."""
     images = data.test[:SHOWN_RECONSTRUCTIONS]
-    observed, grey = pair.prepare_fixed(images, EVALUATION_SEED).to(device), to_unit(images)
+    observed, grey = _observed(pair, images, device), to_unit(images)
     drawn = {
         "reconstructions": figures.reconstructions(grey, reconstruct(pair.model, pair.guide, observed)),
         "training_curves": figures.training_curves(read_metrics(run / METRICS)),
@@ -91,7 +96,7 @@ def draw_figures(run: Path, pair: Pair, data: ImageData, device: torch.device) -
         with evaluating(pair.model, pair.guide):
             parsed = draw_parts(tree, root_means(pair.guide, observed[:SHOWN_PARSES], tree.root_site))
             noise = torch.randn(SHOWN_SAMPLES, tree.latent_size, generator=torch.Generator().manual_seed(0))
-            sampled = draw_parts(tree, noise.to(device))
+            sampled = draw_parts(tree, noise.to(device, observed.dtype))
         drawn["parse"] = figures.parse(grey[:SHOWN_PARSES], parsed.canvases, parsed.parts, parsed.sub_parts)
         drawn["prior_samples"] = figures.prior_samples(sampled.canvases, sampled.parts)
     paths = {name: run / FIGURES / f"{name}.png" for name in drawn}

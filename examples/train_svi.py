@@ -18,7 +18,7 @@ from examples.memory import keep_freed_memory
 from examples.pair import Pair, build_pair
 from examples.progress import RunObserver
 from examples.report import draw_figures, summary, test_numbers
-from inference.schedule import check_schedule, make_progress
+from inference.schedule import Progress, check_schedule, make_progress
 from inference.training import Outcome, Task, train
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
@@ -38,6 +38,8 @@ from rnp_pyro.config import Config, FabricConfig
 from rnp_pyro.data import ImageData, load_images
 from rnp_pyro.errors import UserError
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+
 DESCRIPTION = "Train a recursive neural program, or the flat baseline, by stochastic variational inference."
 
 
@@ -56,16 +58,14 @@ def main(config: Config, resume: Path | None = None) -> Path:
     """
     keep_freed_memory()
     check_schedule(config.train)
-    recorded = read_json(Path(config.train.schedule))["progress"] if config.train.schedule else None
+    recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
     data = load_images(
         config.data, data_dir=config.data_dir, image_size=config.image_size, mixed_sizes=config.mixed_sizes
     )
     pair = build_pair(config, data.image_shape)
     progress = make_progress(config.train, len(data.train), recorded)
     fabric = launch(config.fabric)
-    resumed = load_checkpoint(resume / CHECKPOINT) if resume is not None else None
-    if resumed is not None and progress(resumed["step"], resumed["seconds"]) >= 1:
-        raise UserError(f"the run {resume} has used its budget up: give a larger one, such as --train.minutes 10")
+    resumed = _load_resumed(resume, pair, progress) if resume is not None else None
     run = resume or Path(config.run or "")
     if fabric.is_global_zero:
         if resume is None:
@@ -79,8 +79,10 @@ def launch(config: FabricConfig) -> Fabric:
     """Start Lightning Fabric on the devices that the settings name.
 
     Raises:
-        UserError: If this machine does not have them.
+        UserError: If this machine does not have them, or the precision is none that trains.
     """
+    if config.precision not in PRECISIONS:
+        raise UserError(f"--fabric.precision: expected one of {', '.join(PRECISIONS)}, got {config.precision}")
     try:
         fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
     except (ValueError, TypeError, RuntimeError) as error:
@@ -89,11 +91,36 @@ def launch(config: FabricConfig) -> Fabric:
     return fabric
 
 
+def _read_schedule(path: Path) -> list[float]:
+    """Read the schedule.json of a minutes run: progress of each step."""
+    match read_json(path):
+        case {"progress": [float() | int(), *_] as progress}:
+            return progress
+    raise UserError(f"expected the schedule.json of a run trained by --train.minutes, got {path}")
+
+
+def _load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any]:
+    """Load the checkpoint of a run that can go on, and try it on the pair before anything is written."""
+    state = load_checkpoint(run / CHECKPOINT)
+    try:
+        pair.modules.load_state_dict(state["weights"])
+        step, seconds = state["step"], state["seconds"]
+    except (KeyError, TypeError, RuntimeError):
+        raise UserError(
+            f"the checkpoint in {run} is damaged or of another model: go on with the model and guide in its {CONFIG}"
+        ) from None
+    # A run that was interrupted between its last step and its summary has yet to be reported.
+    reported = (run / SUMMARY).exists() and read_json(run / SUMMARY).get("steps") == step
+    if reported and progress(step, seconds) >= 1:
+        raise UserError(f"the run {run} has used its budget up: give a larger one, such as --train.minutes 10")
+    return state
+
+
 def _train_and_report(
     config: Config,
     data: ImageData,
     pair: Pair,
-    progress: Any,
+    progress: Progress,
     fabric: Fabric,
     run: Path,
     resumed: dict[str, Any] | None,
@@ -118,8 +145,8 @@ def _report(config: Config, data: ImageData, pair: Pair, run: Path, outcome: Out
     numbers = test_numbers(pair, data.test, device)
     speed = {"images_per_second": round(outcome.images_per_second, 1), "seconds": round(outcome.seconds, 1)}
     found = summary({**numbers, "steps": outcome.steps, **speed}, data, config.seed)
-    write_json(run / SUMMARY, found)
     paths = draw_figures(run, pair, data, device)
+    write_json(run / SUMMARY, found)
     distinct = "" if found["distinct_parts"] is None else f", distinct parts {found['distinct_parts']:.3f}"
     print(
         f"test: -ELBO {found['neg_elbo']:.2f} nats per image (reconstruction {found['reconstruction']:.2f}, "

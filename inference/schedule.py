@@ -72,10 +72,12 @@ def check_schedule(config: TrainConfig) -> None:
     Raises:
         UserError: In one line, with what was expected and what came.
     """
-    for name in ("lr_warmup", "lr_final", "kl_warmup", "ema"):
+    for name in ("lr_warmup", "lr_final", "kl_warmup"):
         value = getattr(config, name)
         if not 0 <= value <= 1:
             raise UserError(f"--train.{name} must be within [0, 1], got {value:g}")
+    if not 0 <= config.ema < 1:
+        raise UserError(f"--train.ema must be at least 0 and below 1, got {config.ema:g}")
     if not 0 < config.kl_floor <= 1:
         raise UserError(f"--train.kl_floor must be above 0 and at most 1, got {config.kl_floor:g}")
     for name in ("learning_rate", "checkpoint_minutes"):

@@ -4,6 +4,7 @@ Batch order and each step's noise are functions of (seed, step): a resumed run e
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -150,16 +151,19 @@ class _Run:
         self.elbo = RecordingELBO(max_plate_nesting=1)
         self.weights = Weights(task.model, task.guide)
         self.loss, self.optimizer = fabric.setup(self.elbo(task.model, task.guide), _optimizer(config, self.weights))
-        self.average = _average(self.weights, config.ema) if config.ema > 0 else None
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
         if resumed is not None:
             self._load(resumed)
+        self.average = _average(self.weights, config.ema) if config.ema > 0 else None
+        if self.average is not None and resumed is not None and resumed["average"] is not None:
+            self.average.load_state_dict(resumed["average"])
 
     def to_end(self) -> Outcome:
         """Train, and leave the final weights in the task's modules."""
         saved_at, stopped = self.seconds, False
-        with pyro.validation_enabled(False):
+        with pyro.validation_enabled(False), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Encountered NaN", UserWarning)  # _check_finite says it, and stops
             while (now := self.progress(self.step, self.seconds)) < 1 and not stopped:
                 self._take_step(now)
                 if self.step % self.config.log_every == 0:
@@ -172,7 +176,8 @@ class _Run:
         if self.average is not None:
             self.weights.load_state_dict(self.average.module.state_dict())
         rate = self.step * self.config.batch_size / max(self.seconds, 1e-9)
-        return Outcome(self.step, self.seconds, rate, not stopped, self.schedule)
+        finished = self.progress(self.step, self.seconds) >= 1
+        return Outcome(self.step, self.seconds, rate, finished, self.schedule)
 
     def _take_step(self, now: float) -> None:
         begin = time.perf_counter()
@@ -233,7 +238,7 @@ class _Run:
         """Validate and save; warn of a posterior that has collapsed after the KL's warm-up."""
         pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
         if len(self.task.validation):
-            images = self.task.validation.to(self.fabric.device)
+            images = self.task.validation.to(self.fabric.device, next(pair.parameters()).dtype)
             found = _means(elbo_terms(pair.model, pair.guide, images, self.task.seed))
             self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
             warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup
@@ -260,9 +265,9 @@ class _Run:
     def _load(self, state: dict[str, Any]) -> None:
         self.step, self.seconds, self.schedule = state["step"], state["seconds"], state["schedule"].tolist()
         self.weights.load_state_dict(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        # The moments are the checkpoint's, the settings are this run's.
+        settings = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
 
 
 class Window:

@@ -48,13 +48,14 @@ class RNP(PyroModule):
         Returns:
             The canvases, ``[*batch images C H W]``.
         """
-        prior = Normal(images.new_zeros(self.tree.latent_size), 1).to_event(1)
+        tree = self.tree  # Read once: Pyro registers all its parameters each time.
+        prior = Normal(images.new_zeros(tree.latent_size), 1).to_event(1)
         with pyro.plate("images", images.shape[-4], dim=-1):
-            z = pyro.sample(self.tree.root_site, prior)  # [*batch images] | [Z]
-            parse = self.tree.unfold(z)
-            canvas = self.tree.fold(parse)
+            z = pyro.sample(tree.root_site, prior)  # [*batch images] | [Z]
+            parse = tree.unfold(z)
+            canvas = tree.fold(parse)
             if self.part_term is not None and self.training:
-                pyro.factor("part_term", self.part_term(self.tree, parse, images, self.likelihood))
+                pyro.factor("part_term", self.part_term(tree, parse, images, self.likelihood))
             pyro.sample("image", self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
         return canvas
 

@@ -26,10 +26,11 @@ class VAE(PyroModule):
 
     def forward(self, images: Canvas) -> Canvas:
         """Draw z, decode, observe; arguments and result are those of the RNP."""
-        prior = Normal(images.new_zeros(self.decoder.latent_size), 1).to_event(1)
+        decoder = self.decoder  # Read once: Pyro registers all its parameters each time.
+        prior = Normal(images.new_zeros(decoder.latent_size), 1).to_event(1)
         with pyro.plate("images", images.shape[-4], dim=-1):
-            z = pyro.sample(self.decoder.root_site, prior)  # [*batch images] | [Z]
-            canvas = torch.sigmoid(self.decoder(z))
+            z = pyro.sample(decoder.root_site, prior)  # [*batch images] | [Z]
+            canvas = torch.sigmoid(decoder(z))
             pyro.sample("image", self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
         return canvas
 

@@ -121,9 +121,9 @@ class TrainConfig:
     steps: int | None = None
     epochs: float | None = None
     schedule: str | None = None
-    batch_size: int = 128
+    batch_size: int = 64
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.0
     lr_warmup: float = 0.02
     lr_decay: Literal["cosine", "constant"] = "cosine"

@@ -119,7 +119,8 @@ def keep_variance(layer: nn.Module) -> nn.Module:
     """Initialise a layer for relu (He et al. 2015): with PyTorch's default four layers lose 97 % of their signal."""
     if isinstance(layer, nn.Linear | nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
     return layer
 
 

@@ -6,7 +6,7 @@ the sequential length is the sum of the levels' steps, not their product.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch import nn
 
 from rnp_pyro.affine import PoseLimits, compose, compose_children, identity_pose, pose_from_action
 from rnp_pyro.canvas import Composition, Interpolation, compose_canvases, paste
+from rnp_pyro.draw import Context, Draw, mean, site_name
 from rnp_pyro.hypernet import LevelHypernets
 from rnp_pyro.parse import Nodes, Parse, merge_steps
 from rnp_pyro.program import (
@@ -72,39 +73,6 @@ class Rendering:
     state_activation: StateActivation
     composition: Composition
     interpolation: Interpolation
-
-
-@dataclass(frozen=True)
-class Context:
-    """What is known where a node is drawn. A guide that walks the tree may look at it.
-
-    Args:
-        level: The node's level, 0 for leaves.
-        steps: The step that emits it; with feedback the steps on the path from the root to it.
-        pose: From the frame of the node (when its action is drawn: of its parent) to the image.
-        parent_z: Latents of the parents.
-        canvas: The parents' canvases so far, in their own frames: ``p_{t-1}`` of Algorithm 1 with each child's own
-            patch, or with feedback with its folded canvas; before composition's leak.
-    """
-
-    level: int
-    steps: tuple[int, ...]
-    pose: Float[Tensor, "*batch N 2 3"]
-    parent_z: Float[Tensor, "*batch N Z"]
-    canvas: Float[Tensor, "*batch N C H W"]
-
-
-class Draw(Protocol):
-    """How randomness enters the tree: called for each node's action and then for its latent."""
-
-    def __call__(self, name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
-        """Give the value of the site ``name``, shaped like ``loc``; a ``scale`` of None means: it is not random."""
-        ...
-
-
-def mean(name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
-    """Draw nothing: every node takes its mean, as in the paper."""
-    return loc
 
 
 class Tree(nn.Module):
@@ -260,10 +228,10 @@ class Tree(nn.Module):
             path = (*steps, step) if self.feedback is not None else (step,)
             context = Context(level - 1, path, pose, z, canvas)
             proposal = propose(params, state, activation)
-            action = draw(_site("action", context), proposal.action_loc, None, context)
+            action = draw(site_name("action", context), proposal.action_loc, None, context)
             child_pose = pose_from_action(action, settings.limits)
             context = replace(context, pose=compose(pose, child_pose))
-            child_z = draw(_site("z", context), proposal.z_loc, None, context)
+            child_z = draw(site_name("z", context), proposal.z_loc, None, context)
             child = Nodes(child_z, action, child_pose, self.decode_patch(params, child_z))
             below: tuple[Nodes, ...] = ()
             estimate, seen = child_z, child.patch
@@ -286,8 +254,3 @@ class Tree(nn.Module):
             pasted = self._paste_children(level - len(below) + 1 + offset, canvas, nodes.pose)
             canvas = compose_canvases(pasted, self.rendering.composition)
         return canvas
-
-
-def _site(kind: str, context: Context) -> str:
-    """Name a site: ``z.LEVEL.STEP``, with feedback ``z.LEVEL.STEP.STEP``: cousins share one, siblings do not."""
-    return ".".join([kind, str(context.level), *map(str, context.steps)])

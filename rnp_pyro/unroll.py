@@ -157,7 +157,7 @@ class _Unroll(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         z_error, action_error, patch_error = grad_outputs
         flat_state, flat_policy, seen, *tapes = ctx.saved_tensors
         state, policy = _layers(flat_state, ctx.shapes[0]), _layers(flat_policy, ctx.shapes[1])

@@ -1,0 +1,47 @@
+"""How randomness enters the tree: a callable that draws each node's action and latent.
+
+The core is deterministic. A Pyro program passes a ``draw`` down the tree; what a node's surroundings are, it is told.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from rnp_pyro.shapes import Float, Tensor
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known where a node is drawn. A guide that walks the tree may look at it.
+
+    Args:
+        level: The node's level, 0 for leaves.
+        steps: The step that emits it; with feedback the steps on the path from the root to it.
+        pose: From the frame of the node (when its action is drawn: of its parent) to the image.
+        parent_z: Latents of the parents.
+        canvas: The parents' canvases so far, in their own frames: ``p_{t-1}`` of Algorithm 1 with each child's own
+            patch, or with feedback with its folded canvas; before composition's leak.
+    """
+
+    level: int
+    steps: tuple[int, ...]
+    pose: Float[Tensor, "*batch N 2 3"]
+    parent_z: Float[Tensor, "*batch N Z"]
+    canvas: Float[Tensor, "*batch N C H W"]
+
+
+class Draw(Protocol):
+    """How randomness enters the tree: called for each node's action and then for its latent."""
+
+    def __call__(self, name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
+        """Give the value of the site ``name``, shaped like ``loc``; a ``scale`` of None means: it is not random."""
+        ...
+
+
+def mean(name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
+    """Draw nothing: every node takes its mean, as in the paper."""
+    return loc
+
+
+def site_name(kind: str, context: Context) -> str:
+    """Name a node's site: ``z.LEVEL.STEP``, with feedback ``z.LEVEL.STEP.STEP``: cousins share one, siblings do not."""
+    return ".".join([kind, str(context.level), *map(str, context.steps)])

@@ -1,0 +1,46 @@
+"""The flat baseline."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from pyro import poutine
+
+MakePair = Callable[..., tuple]
+CheckShapes = Callable[..., None]
+
+
+@pytest.mark.parametrize("particles", [(), (3,)], ids=["plain", "particles"])
+def test_sites_have_the_shapes_that_the_source_states(
+    make_pair: MakePair, images: torch.Tensor, check_shapes: CheckShapes, particles: tuple[int, ...]
+):
+    check_shapes(make_pair("vae")[0], images, particles)
+
+
+@pytest.mark.parametrize("likelihood", ["normal", "bernoulli", "continuous_bernoulli"])
+def test_the_image_is_observed_around_the_decoded_canvas(make_pair: MakePair, images: torch.Tensor, likelihood: str):
+    model, _ = make_pair("vae", likelihood=likelihood)
+    trace = poutine.trace(model).get_trace(images)
+    canvas = torch.sigmoid(model.decoder(trace.nodes["z.0"]["value"]))
+    assert torch.equal(trace.nodes["_RETURN"]["value"], canvas)
+    assert torch.equal(trace.nodes["image"]["fn"].log_prob(images), model.likelihood(canvas).log_prob(images))
+    assert trace.nodes["image"]["is_observed"]
+
+
+def test_the_prior_is_a_standard_normal(make_pair: MakePair, images: torch.Tensor):
+    trace = poutine.trace(make_pair("vae")[0]).get_trace(images)
+    trace.compute_log_prob()
+    site = trace.nodes["z.0"]
+    expected = torch.distributions.Normal(0, 1).log_prob(site["value"]).sum(-1)
+    torch.testing.assert_close(site["log_prob"], expected)
+
+
+def test_it_has_no_part_term(make_pair: MakePair, images: torch.Tensor):
+    model, _ = make_pair("vae", part_term_weight=0.1)
+    sites = poutine.trace(model.train()).get_trace(images).nodes
+    assert {name for name, site in sites.items() if site["type"] == "sample"} == {"images", "z.0", "image"}
+
+
+def test_colour_images_are_decoded_in_colour(make_pair: MakePair):
+    model, _ = make_pair("vae", image_shape=(3, 10, 14))
+    assert model(torch.rand(2, 3, 10, 14)).shape == (2, 3, 10, 14)

@@ -1,0 +1,110 @@
+"""From settings to a tree, and one line for settings that make none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from rnp_pyro.build import build_tree, check_tree
+from rnp_pyro.config import ModelConfig, TreeConfig, likelihood_name
+from rnp_pyro.errors import UserError
+from rnp_pyro.tree import Tree
+
+MakeConfig = Callable[..., TreeConfig]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_steps": ()}, r"num_steps must give at least 1 step for each of 1 or more levels, got \(\)"),
+        ({"num_steps": (2, 0)}, r"num_steps must give at least 1 step .*, got \(2, 0\)"),
+        ({"canvas_sizes": ()}, r"canvas_sizes must give 1 sizes, .* num_steps \(2, 2\), got \(\)"),
+        ({"canvas_sizes": (10, 8)}, r"canvas_sizes must give 1 sizes, .* num_steps \(2, 2\), got \(10, 8\)"),
+        ({"num_steps": (2,), "canvas_sizes": (8,)}, r"canvas_sizes must give 0 sizes, .*, got \(8,\)"),
+        ({"canvas_sizes": (0,)}, r"canvas_sizes must be at least 1, got 0"),
+        ({"scale_limits": ()}, r"scale_limits must be 1 or 2 pairs, root first, got \(\)"),
+        ({"scale_limits": ((0.1, 0.2),) * 3}, r"scale_limits must be 1 or 2 pairs, root first, got \(\(0\.1, 0\.2\)"),
+        ({"patch_size": 0}, r"patch_size must be at least 1, got 0"),
+        ({"hidden_size": -1}, r"hidden_size must be at least 1, got -1"),
+        ({"hypernet_size": 0}, r"hypernet_size must be at least 1, got 0"),
+        ({"hypernet_layers": 1}, r"hypernet_layers must be at least 2, got 1"),
+        ({"leak": 0.0}, r"leak must be between 0 and 1, got 0"),
+        ({"leak": 1.0}, r"leak must be between 0 and 1, got 1"),
+        ({"patch_activation": "relu6"}, r"noisy_or needs .* expected patch_activation sigmoid, got relu6"),
+        ({"patch_activation": "softplus"}, r"noisy_or needs .* expected patch_activation sigmoid, got softplus"),
+        ({"scale_limits": ((0.5, 0.2),)}, r"scale limits must be 0 < low <= high, got \(0\.5, 0\.2\)"),
+        ({"scale_limits": ((0.2, 0.9),)}, r"scale 0\.9 with shear 0\.3 reaches 1\.48 of it, expected at most 1"),
+        ({"rotation_limit": 4.0}, r"rotation_limit must be within \[0, pi\] radians, got 4"),
+        ({"shear_limit": -1.0}, r"shear_limit must be at least 0, got -1"),
+    ],
+)
+def test_settings_that_make_no_tree_are_refused_in_one_line(tiny_config: MakeConfig, wrong: dict, message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        build_tree(tiny_config(**wrong), 6, (1, 12, 12))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_latent_has_at_least_one_number(tiny_config: MakeConfig):
+    with pytest.raises(UserError, match="latent_size must be at least 1, got 0"):
+        check_tree(tiny_config(), 0)
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"num_steps": (1,)},
+        {"num_steps": (3, 1, 2, 2)},
+        {"patch_size": 1, "canvas_sizes": (1,)},
+        {"hypernet_layers": 2},
+        {"composition": "sum", "patch_activation": "softplus"},
+        {"scale_limits": ((0.3, 0.5), (0.1, 0.2))},
+    ],
+)
+def test_settings_that_make_a_tree_are_accepted(tiny_config: MakeConfig, right: dict[str, Any]):
+    tree = build_tree(tiny_config(**right), 1, (3, 7, 9))
+    assert isinstance(tree, Tree)
+    assert tree.image_shape == (3, 7, 9)
+
+
+def test_lists_run_from_the_root_downwards(tiny_config: MakeConfig):
+    config = tiny_config(num_steps=(4, 3, 2), canvas_sizes=(9, 7), scale_limits=((0.3, 0.5), (0.2, 0.4), (0.1, 0.3)))
+    tree = build_tree(config, 6, (1, 12, 14))
+    levels = [tree.settings(level) for level in (3, 2, 1)]
+    assert [level.num_steps for level in levels] == [4, 3, 2]
+    assert [level.canvas_size for level in levels] == [(12, 14), (9, 9), (7, 7)]
+    assert [level.limits.scale for level in levels] == [(0.3, 0.5), (0.2, 0.4), (0.1, 0.3)]
+
+
+def test_one_pair_of_scale_limits_serves_all_levels(tiny_config: MakeConfig):
+    tree = build_tree(tiny_config(scale_limits=((0.2, 0.4),)), 6, (1, 12, 12))
+    assert [tree.settings(level).limits.scale for level in (1, 2)] == [(0.2, 0.4)] * 2
+
+
+def test_every_setting_of_a_tree_reaches_it(tiny_config: MakeConfig):
+    config = tiny_config(
+        composition="sum", interpolation="bicubic", state_activation="tanh", patch_activation="softplus", feedback=True
+    )
+    tree = build_tree(config, 6, (3, 12, 12))
+    rendering = tree.rendering
+    assert (rendering.composition, rendering.interpolation) == ("sum", "bicubic")
+    assert (rendering.state_activation, rendering.patch_activation) == ("tanh", "softplus")
+    assert rendering.patch_shape == (3, 5, 5)
+    assert tree.feedback is not None
+    assert (tree.settings(1).limits.rotation, tree.settings(1).limits.shear) == (
+        config.rotation_limit,
+        config.shear_limit,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "expected"),
+    [
+        ("auto", 1, "bernoulli"),
+        ("auto", 3, "normal"),
+        ("continuous_bernoulli", 3, "continuous_bernoulli"),
+        ("bernoulli", 3, "bernoulli"),
+        ("normal", 1, "normal"),
+    ],
+)
+def test_auto_is_bernoulli_for_grey_and_normal_for_colour(name: Any, channels: int, expected: str):
+    assert likelihood_name(ModelConfig(likelihood=name), (channels, 12, 12)) == expected

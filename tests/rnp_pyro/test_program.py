@@ -1,0 +1,132 @@
+"""One step of a program, against the same step written with loops."""
+
+from dataclasses import fields
+from math import exp, tanh
+
+import pytest
+import torch
+
+from rnp_pyro.hypernet import NetworkParams
+from rnp_pyro.program import (
+    STATE_ACTIVATIONS,
+    ProgramParams,
+    ProgramState,
+    StateActivation,
+    decode,
+    initial_state,
+    network_shapes,
+    propose,
+    split_program,
+)
+
+SHAPES = network_shapes(latent_size=3, hidden_size=4, patch_numel=5)
+ACTIVATIONS: tuple[StateActivation, ...] = ("identity", "elu", "tanh")
+
+
+def random_params(*batch: int) -> ProgramParams:
+    flats = (torch.randn(*batch, shapes.num_parameters) for shapes in SHAPES)
+    return split_program(*flats, SHAPES)
+
+
+def random_state(*batch: int) -> ProgramState:
+    z, estimate, policy, action = torch.randn(*batch, 15).split([3, 3, 3, 6], dim=-1)
+    return ProgramState(z, estimate, policy, action)
+
+
+def at(params: ProgramParams, index: int) -> ProgramParams:
+    """One program of a batch."""
+    networks = (
+        NetworkParams(**{field.name: getattr(network, field.name)[index] for field in fields(NetworkParams)})
+        for network in (params.state_params, params.policy_params)
+    )
+    return ProgramParams(*networks)
+
+
+def elu(values: list[float]) -> list[float]:
+    return [value if value > 0 else exp(value) - 1 for value in values]
+
+
+def layer(weight: torch.Tensor, bias: torch.Tensor, x: list[float]) -> list[float]:
+    """x W + b, number by number."""
+    rows = weight.tolist()
+    return [b + sum(x[i] * rows[i][o] for i in range(len(x))) for o, b in enumerate(bias.tolist())]
+
+
+def plus(one: list[float], other: list[float]) -> list[float]:
+    return [a + b for a, b in zip(one, other, strict=True)]
+
+
+def recur_by_hand(params: NetworkParams, seen: list[float], hidden: list[float]) -> list[float]:
+    encoded = elu(layer(params.encoder_weight, params.encoder_bias, seen))
+    zero = torch.zeros_like(params.bias)
+    return plus(layer(params.input_weight, params.bias, encoded), layer(params.recurrent_weight, zero, hidden))
+
+
+def decode_by_hand(params: NetworkParams, hidden: list[float]) -> list[float]:
+    units = elu(layer(params.decoder_weight, params.decoder_bias, hidden))
+    return layer(params.output_weight, params.output_bias, units)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_step_is_two_recurrent_networks_behind_their_encoders(activation: StateActivation):
+    params, state = random_params(), random_state()
+    seen = state.estimate.tolist() + [tanh(number) for number in state.action.tolist()]
+    preactivation = recur_by_hand(params.state_params, seen, state.z.tolist())
+    z = {"identity": preactivation, "elu": elu(preactivation), "tanh": [tanh(u) for u in preactivation]}[activation]
+    policy = elu(recur_by_hand(params.policy_params, seen, state.policy.tolist()))
+
+    proposal = propose(params, state, STATE_ACTIVATIONS[activation])
+    torch.testing.assert_close(proposal.z_loc, torch.tensor(z))
+    torch.testing.assert_close(proposal.policy, torch.tensor(policy))
+    torch.testing.assert_close(proposal.action_loc, torch.tensor(decode_by_hand(params.policy_params, policy)))
+
+
+def test_the_decoder_has_one_hidden_layer():
+    params, z = random_params().state_params, torch.randn(3)
+    torch.testing.assert_close(decode(params, z), torch.tensor(decode_by_hand(params, z.tolist())))
+
+
+def test_a_program_starts_from_its_heads():
+    params = random_params(2)
+    state = initial_state(params)
+    assert state.z is params.state_params.initial_state
+    assert state.estimate is params.state_params.initial_output
+    assert state.policy is params.policy_params.initial_state
+    assert state.action is params.policy_params.initial_output
+
+
+def test_a_step_sees_the_estimate_and_remembers_the_state():
+    """With feedback the two differ: neither may stand in for the other."""
+    params, state = random_params(), random_state()
+    proposal = propose(params, state, STATE_ACTIVATIONS["identity"])
+    for name in ("z", "estimate", "policy", "action"):
+        moved = ProgramState(**{**vars(state), name: getattr(state, name) + 0.1})
+        other = propose(params, moved, STATE_ACTIVATIONS["identity"])
+        assert (other.z_loc != proposal.z_loc).any() == (name != "policy")
+        assert (other.action_loc != proposal.action_loc).any() == (name != "z")
+
+
+def test_a_step_mutates_nothing():
+    params, state = random_params(2), random_state(2)
+    before = [tensor.clone() for tensor in vars(state).values()]
+    propose(params, state, STATE_ACTIVATIONS["elu"])
+    assert all(torch.equal(one, other) for one, other in zip(before, vars(state).values(), strict=True))
+
+
+def test_programs_of_a_batch_are_independent():
+    params, state = random_params(5), random_state(5)
+    batched = propose(params, state, STATE_ACTIVATIONS["tanh"])
+    for index in range(5):
+        alone = ProgramState(*(tensor[index] for tensor in vars(state).values()))
+        proposal = propose(at(params, index), alone, STATE_ACTIVATIONS["tanh"])
+        torch.testing.assert_close(proposal.z_loc, batched.z_loc[index])
+        torch.testing.assert_close(proposal.action_loc, batched.action_loc[index])
+        torch.testing.assert_close(proposal.policy, batched.policy[index])
+
+
+def test_networks_of_the_appendix_have_its_shapes():
+    state, policy = network_shapes(latent_size=32, hidden_size=64, patch_numel=64)
+    assert (state.input_size, policy.input_size) == (38, 38)
+    assert (state.state_size, policy.state_size) == (32, 32)
+    assert (state.initial_size, policy.initial_size) == (32, 6)
+    assert (state.output_size, policy.output_size) == (64, 6)

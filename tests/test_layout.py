@@ -1,0 +1,147 @@
+"""Laws of the source itself: who imports whom, what importing does, and how long the first file is."""
+
+import ast
+import io
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("rnp_pyro", "models", "guides", "inference", "examples")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+DEVICES = {"cpu", "cuda", "mps", "xpu", "tpu", "meta"}
+DEVICE_LITERALS = {
+    "rnp_pyro/checkpoint.py": {"cpu"},  # a checkpoint of any machine is read onto the CPU first
+    "rnp_pyro/figures/printing.py": {"cpu"},  # images become NumPy arrays there
+    "inference/evaluate.py": {"cpu", "cuda", "meta"},  # which generators there are to put back
+}
+"""Files that may name a device; all others take theirs from Fabric, or from the tensors that they are given."""
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter at the root."""
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def docstring_lines(source: str) -> set[int]:
+    """Lines of the docstrings of the module, its classes and its functions, and of strings that stand alone."""
+    statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Expr)]
+    strings = [node for node in statements if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)]
+    return {line for node in strings for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+
+
+def code_lines(source: str) -> set[int]:
+    """Lines that are neither blank nor comment nor docstring."""
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    spoken = [token for token in tokens if token.type not in silent]
+    return {line for token in spoken for line in range(token.start[0], token.end[0] + 1)} - docstring_lines(source)
+
+
+def test_lines_of_code_are_counted_right():
+    source = '"""Two\n\nlines."""\n\nx = 1  # one\n# none\n\n\ndef f():\n    """None."""\n    return """a\nb"""\n'
+    assert code_lines(source) == {5, 9, 11, 12}
+
+
+def test_the_first_file_to_read_is_short():
+    lines = code_lines((ROOT / "models" / "rnp.py").read_text(encoding="utf-8"))
+    assert 20 <= len(lines) <= 80
+
+
+def test_the_first_file_reads_draw_unfold_fold_observe():
+    source = (ROOT / "models" / "rnp.py").read_text(encoding="utf-8")
+    places = [source.index(call) for call in ("z = pyro.sample(", ".unfold(z)", ".fold(parse)", 'pyro.sample("image"')]
+    assert places == sorted(places)
+
+
+def test_imports_go_one_way():
+    """The contracts of pyproject.toml."""
+    found = python("import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))")
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "0 broken" in found.stdout
+
+
+STATE_OF = """
+import importlib, pkgutil, random, sys
+import numpy, torch, pyro, matplotlib
+packages = {packages}
+
+def state():
+    return {{
+        "default dtype": torch.get_default_dtype(),
+        "default device": torch.get_default_device(),
+        "gradients": torch.is_grad_enabled(),
+        "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "matmul precision": torch.get_float32_matmul_precision(),
+        "torch generator": torch.get_rng_state().tolist(),
+        "numpy generator": repr(numpy.random.get_state()),
+        "random generator": random.getstate(),
+        "pyro settings": pyro.settings.get(),
+        "pyro parameters": sorted(pyro.get_param_store().keys()),
+        "matplotlib settings": sorted(dict.items(matplotlib.rcParams), key=repr),  # dict(...) would choose a backend
+    }}
+
+def modules():
+    for package in packages:
+        yield package
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
+            yield module.name
+
+before = state()
+imported = [importlib.import_module(name).__name__ for name in modules()]
+after = state()
+assert len(imported) >= {at_least}, imported
+changed = [name for name in before if repr(before[name]) != repr(after[name])]
+assert not changed, changed
+assert "matplotlib.pyplot" not in sys.modules, "pyplot chooses a backend for the whole process"
+"""
+
+
+def test_importing_changes_no_global_state():
+    modules = [path for path in SOURCES if path.name != "__init__.py"]
+    found = python(STATE_OF.format(packages=PACKAGES, at_least=len(modules)))
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_core_works_without_pyro():
+    """That no file of it says so is the linter's; here, that none of its dependencies does either."""
+    found = python("import sys, rnp_pyro.build, rnp_pyro.checkpoint; sys.exit('pyro' in sys.modules)")
+    assert found.returncode == 0, found.stderr
+
+
+def strings(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_devices_are_not_written_out(path: Path):
+    found = {string for string in strings(path) if string.split(":")[0] in DEVICES}
+    assert found <= DEVICE_LITERALS.get(name(path), set())
+
+
+def test_annotations_are_never_postponed():
+    """They would be strings when jaxtyping and beartype look at them."""
+    everything = [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]
+    assert len(everything) > 50
+    for path in everything:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        futures = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+        assert not [alias.name for node in futures for alias in node.names if alias.name == "annotations"], name(path)
+
+
+def test_test_files_have_names_of_their_own():
+    """There are no packages among them, so that pytest would take one for the other."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

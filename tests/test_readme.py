@@ -1,0 +1,60 @@
+"""What the README shows must run."""
+
+import re
+from pathlib import Path
+
+import pyro
+import pytest
+import torch
+from pyro.infer import SVI, Trace_ELBO
+from pyro.optim import Adam
+
+from models import MODELS
+from rnp_pyro.config import GuideConfig, ModelConfig
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def _single_precision():
+    """A user runs the blocks under PyTorch's default type."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(before)
+
+
+def test_library_example_runs_and_prints_shapes(capsys):
+    exec(compile(BLOCKS[0], "README", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "torch.Size([5, 4, 2, 3]), torch.Size([5, 16, 2, 3])" in printed
+    assert "torch.Size([5, 1, 28, 28])" in printed
+
+
+def test_guide_example_trains():
+    namespace: dict = {"__name__": "guides.linear"}
+    exec(compile(BLOCKS[1], "README", "exec"), namespace)
+    pyro.clear_param_store()
+    model = MODELS["rnp"](ModelConfig(), (1, 28, 28))
+    guide = namespace["build"](GuideConfig(), model.decoder)
+    svi = SVI(model, guide, Adam({"lr": 1e-3}), Trace_ELBO())
+    images = (torch.rand(8, 1, 28, 28) < 0.1).float()
+    losses = [svi.step(images) for _ in range(8)]
+    assert losses[-1] < losses[0]
+    pyro.clear_param_store()
+
+
+def test_every_preset_and_command_that_the_readme_names_exists():
+    text = README.read_text(encoding="utf-8")
+    for command in set(re.findall(r"python -m (examples\.\w+)", text)):
+        assert (README.parent / (command.replace(".", "/") + ".py")).is_file(), command
+    for target in re.findall(r"\]\(([\w./]+)\)", text):
+        assert (README.parent / target).exists(), target
+
+
+def test_readme_names_every_preset():
+    text = README.read_text(encoding="utf-8")
+    presets = [path.stem for path in (README.parent / "examples" / "presets").glob("*.yaml")]
+    assert presets
+    assert all(f"`{preset}`" in text for preset in presets)
