@@ -42,7 +42,7 @@ def crop(canvas: Canvas, pose: Pose, size: tuple[int, int], interpolation: Inter
 def compose_canvases(
     pasted: Float[Tensor, "*batch T C H W"],
     composition: Composition,
-    leak: Float[Tensor, ""] | None = None,
+    leak: Float[Tensor, "*#leak"] | None = None,
 ) -> Canvas:
     """Put a program's pasted children together into its canvas.
 
@@ -53,7 +53,8 @@ def compose_canvases(
     Args:
         pasted: Children on their parent's canvas; for ``noisy_or`` they are clamped to [0, 1).
         composition: How children add up.
-        leak: Probability that a pixel is bright without any part, in (0, 1); ``noisy_or`` only.
+        leak: Probability that a pixel is bright without any part, in (0, 1), broadcast against ``C H W``; ``noisy_or``
+            only.
     """
     if composition == "sum":
         return pasted.sum(dim=-4)

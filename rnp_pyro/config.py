@@ -35,7 +35,7 @@ class TreeConfig:
         interpolation: Of pasting: bilinear (the paper) or bicubic (smoother).
         state_activation: Of the generated recurrent state network: identity, elu or tanh.
         patch_activation: Of decoded patches: sigmoid, relu6 or softplus.
-        leak: Initial probability of ink without any part, 0 to 1 exclusive; learned; noisy_or only.
+        leak: Initial probability of ink without any part, 0 to 1 exclusive; learned for each channel; noisy_or only.
     """
 
     num_steps: tuple[int, ...] = (4, 4)

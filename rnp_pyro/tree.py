@@ -84,7 +84,8 @@ class Tree(nn.Module):
         rendering: How latents become pixels.
         feedback: For each level 1, ..., K a linear layer from a child's canvas to abs(z), the dotted line of fig. 2b:
             the parent's next step takes it as its estimate of the last part. None: Algorithm 1 as printed.
-        initial_leak: Probability of a bright pixel without any part at the start, in (0, 1); ``noisy_or`` only.
+        initial_leak: Probability of a bright pixel without any part at the start, in (0, 1), learned for each channel;
+            ``noisy_or`` only.
     """
 
     def __init__(
@@ -100,8 +101,8 @@ class Tree(nn.Module):
         self.levels = levels
         self.rendering = rendering
         self.feedback = feedback
-        has_leak = rendering.composition == "noisy_or"
-        self.leak_logit = nn.Parameter(torch.logit(torch.tensor(initial_leak))) if has_leak else None
+        leak = torch.full((rendering.patch_shape[0], 1, 1), initial_leak)
+        self.leak_logit = nn.Parameter(torch.logit(leak)) if rendering.composition == "noisy_or" else None
 
     @property
     def num_levels(self) -> int:
