@@ -16,6 +16,8 @@ from rnp_pyro.errors import UserError
 
 BUDGETS = ("minutes", "steps", "epochs", "schedule")
 DEFAULT_PRESET = "quickstart"
+NO_SETTINGS = ("preset", "resume")
+"""Options for the command line alone: see :func:`take_option`."""
 
 
 def preset_names() -> list[str]:
@@ -60,7 +62,7 @@ def parse_config(
         UserError: If there is no such preset, or a file is not text.
         ArgumentError: If an option or a file does not fit.
     """
-    given, arguments = _take_option("--preset", arguments)
+    given, arguments = take_option("--preset", arguments)
     preset = DEFAULT_PRESET if given is None else given
     start = base or preset_file(preset)
     explicit = [name for name in BUDGETS if any(_names(argument, f"--train.{name}") for argument in arguments)]
@@ -83,6 +85,19 @@ def preset_file(name: str) -> Path:
     return Path(str(resources.files("examples.presets").joinpath(f"{name}.yaml")))
 
 
+def take_option(option: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Take an option that is no setting, with its value, out of a command line; the last one counts."""
+    taken, left, rest = None, [], iter(arguments)
+    for argument in rest:
+        if argument == option:
+            taken = next(rest, "")
+        elif argument.startswith(f"{option}="):
+            taken = argument.removeprefix(f"{option}=")
+        else:
+            left.append(argument)
+    return taken, left
+
+
 def run_command(command: Callable[[Sequence[str]], Any]) -> None:
     """Run a command; bad input ends in one line and exit status 2."""
     try:
@@ -96,13 +111,14 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
 
 
 def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
-    """Parse what no longer has a ``--preset``."""
+    """Parse what is left when the options that are no settings have been taken."""
     try:
         values = parser.parse_args(arguments)
     except (UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"expected a settings file of plain YAML: {error}") from None
-    if "preset" in values:
-        raise UserError("a settings file cannot name a preset: name it on the command line, with --preset")
+    for name in NO_SETTINGS:
+        if name in values:
+            raise UserError(f"a settings file cannot hold {name}: give it on the command line, with --{name}")
     _check_groups(values, Config)
     return parser.instantiate(values)
 
@@ -110,7 +126,7 @@ def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
 def _check_groups(values: Namespace, settings: type, prefix: str = "--") -> None:
     """Refuse a file's ``model: 3``, which the parser would take for no settings at all."""
     for field in fields(settings):
-        if is_dataclass(field.type):
+        if isinstance(field.type, type) and is_dataclass(field.type):
             group = values[field.name]
             if not isinstance(group, Namespace):
                 raise UserError(f"{prefix}{field.name}: expected names and values of settings, got {group}")
@@ -124,16 +140,3 @@ def _fail(message: str) -> None:
 
 def _names(argument: str, option: str) -> bool:
     return argument == option or argument.startswith(f"{option}=")
-
-
-def _take_option(option: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Take an option with its value out of a command line; the last one counts."""
-    taken, left, rest = None, [], iter(arguments)
-    for argument in rest:
-        if argument == option:
-            taken = next(rest, "")
-        elif argument.startswith(f"{option}="):
-            taken = argument.removeprefix(f"{option}=")
-        else:
-            left.append(argument)
-    return taken, left

@@ -26,11 +26,11 @@ from rnp_pyro.shapes import Canvas, Tensor
 from rnp_pyro.tree import Tree
 
 DESCRIPTION = (
-    "Write the codes of a run's images for further analysis, one array a key, images first. K is the root's level, "
-    "Z the size of a program, nodes are those of one level, children of one parent adjacent, in the order of their "
+    "Write the codes of a run's images for further analysis, one array a key, N images first. K is the root's level, "
+    "Z the size of a program; nodes are those of one level, children of one parent adjacent, in the order of their "
     "steps. z.K: the guide's mean of the root program [N, Z]. posterior_scale.K: the guide's standard deviation of it "
-    "[N, Z]. For each level L below the root: z.L, the programs that z.K unfolds into [N, nodes, Z]; action.L, what the "
-    "policies emitted, unbounded [N, nodes, 6]: scale x and y, rotation, shear, translation x and y; pose.L "
+    "[N, Z]. For each level L below the root: z.L, the programs that z.K unfolds into [N, nodes, Z]; action.L, what "
+    "the policies emitted, unbounded [N, nodes, 6]: scale x and y, rotation, shear, translation x and y; pose.L "
     "[N, nodes, 2, 3], the map from a node's frame to its parent's, both over [-1, 1], x to the right and y down. "
     "images_index: each image's position in the split [N]. labels: its class [N], where the data have classes. The "
     "flat baseline has only z.0 and posterior_scale.0."

@@ -6,7 +6,7 @@ import torch
 from pyro.nn import PyroModule
 
 from guides import GUIDES
-from inference.training import Weights
+from inference.task import Weights
 from models import MODELS
 from rnp_pyro.config import Config, likelihood_name
 from rnp_pyro.data import binarise, binarise_fixed, to_unit

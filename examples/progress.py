@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from inference.training import COLUMNS
+from inference.task import COLUMNS
 from rnp_pyro.checkpoint import CHECKPOINT, METRICS, MetricsFile, save_checkpoint
 
 BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"

@@ -60,5 +60,5 @@ def read_settings(path: Path) -> Config:
     file = open_run(path) / CONFIG
     try:
         return parse_config(config_parser("train_svi", ""), [], base=file)[0]
-    except (ArgumentError, UnicodeDecodeError) as error:
+    except (ArgumentError, UserError) as error:
         raise UserError(f"cannot read the settings in {file}: {error}") from None

@@ -3,6 +3,7 @@
 Writes a run directory with settings, metrics, weights, a checkpoint, a summary of the test split, and figures.
 """
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -13,13 +14,14 @@ import torch
 import yaml
 from lightning_fabric import Fabric
 
-from examples.cli import config_parser, parse_config, run_command
+from examples.cli import config_parser, parse_config, run_command, take_option
 from examples.memory import keep_freed_memory
 from examples.pair import Pair, build_pair
 from examples.progress import RunObserver
 from examples.report import draw_figures, summary, test_numbers
 from inference.schedule import Progress, check_schedule, make_progress
-from inference.training import Outcome, Task, train
+from inference.task import Outcome, Task
+from inference.training import train
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
     CONFIG,
@@ -93,10 +95,11 @@ def launch(config: FabricConfig) -> Fabric:
 
 def _read_schedule(path: Path) -> list[float]:
     """Read the schedule.json of a minutes run: progress of each step."""
-    match read_json(path):
-        case {"progress": [float() | int(), *_] as progress}:
-            return progress
-    raise UserError(f"expected the schedule.json of a run trained by --train.minutes, got {path}")
+    schedule = read_json(path)
+    progress = schedule.get("progress") if isinstance(schedule, dict) else None
+    if not isinstance(progress, list) or not progress or not all(isinstance(now, int | float) for now in progress):
+        raise UserError(f"expected the schedule.json of a run trained by --train.minutes, got {path}")
+    return progress
 
 
 def _load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any]:
@@ -167,11 +170,9 @@ def _plain(value: Any) -> Any:
 def command(arguments: Sequence[str]) -> None:
     """Read the command line and train."""
     parser = config_parser("train_svi", DESCRIPTION)
-    parser.add_argument(
-        "--resume", default=None, type=str | None, help="Run directory to go on in, from its checkpoint."
-    )
-    _, _, options = parse_config(parser, [item for item in arguments if "print_config" not in item])
-    resume = open_run(Path(options.resume)) if options.resume else None
+    parser.add_argument("--resume", default=argparse.SUPPRESS, help="Run directory to go on in, from its checkpoint.")
+    given, arguments = take_option("--resume", arguments)
+    resume = None if given is None else open_run(Path(given))
     config, preset, _ = parse_config(parser, arguments, resume / CONFIG if resume else None)
     if resume is None and config.run is None:
         config = replace(config, run=f"runs/{preset}-{datetime.now():%Y%m%d-%H%M%S}")

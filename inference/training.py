@@ -5,97 +5,26 @@ Batch order and each step's noise are functions of (seed, step): a resumed run e
 
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Any, Protocol
+from typing import Any
 
 import pyro
 import torch
 from lightning_fabric import Fabric
-from pyro.nn import PyroModule
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from inference.elbo import RecordingELBO, Terms, WeighLatents
 from inference.evaluate import elbo_terms, seeded
 from inference.schedule import Progress, rates
+from inference.task import Observer, Outcome, Task, Weights
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
-from rnp_pyro.shapes import ByteImages, Canvas, Tensor
+from rnp_pyro.shapes import Canvas
 
 LEAST_KL = 1.0
 """Nats per image below which a trained posterior has collapsed into the prior."""
-
-COLUMNS = (
-    "step", "seconds", "progress", "neg_elbo", "reconstruction", "kl", "loss", "gradient_norm",
-    "learning_rate", "kl_weight", "images_per_second", "validation_neg_elbo", "validation_kl",
-)  # fmt: skip
-"""Columns of ``metrics.csv``; losses in nats per image, the mean since the row before."""
-
-Prepare = Callable[[ByteImages, int], Canvas]
-"""From bytes and the step to what the likelihood observes: pixels in [0, 1], or binary ones drawn anew each step."""
-
-
-class Observer(Protocol):
-    """Who keeps what a run tells; of a distributed run only the first process's row, save and warn are called."""
-
-    def row(self, row: dict[str, float]) -> None:
-        """Take one row of metrics."""
-        ...
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Keep a state that the run can go on from."""
-        ...
-
-    def warn(self, message: str) -> None:
-        """Tell the user."""
-        ...
-
-    def should_stop(self) -> bool:
-        """Say whether the user asked to stop; the run then ends after this step."""
-        ...
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained on what.
-
-    Args:
-        model: The generative program.
-        guide: The posterior program.
-        images: Training images, ``[N C H W]``.
-        validation: Prepared validation images; may be empty.
-        prepare: From bytes and a step to what the likelihood observes.
-        seed: Of batches and noise.
-    """
-
-    model: PyroModule
-    guide: PyroModule
-    images: ByteImages
-    validation: Canvas
-    prepare: Prepare
-    seed: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Args:
-        steps: Steps taken since its very beginning.
-        seconds: Seconds trained since its very beginning, without validation and saving.
-        images_per_second: Training images per second, over the whole run.
-        finished: Whether its budget was used up.
-        schedule: Progress at each step, from which the run can be replayed.
-    """
-
-    steps: int
-    seconds: float
-    images_per_second: float
-    finished: bool
-    schedule: list[float]
 
 
 def train(
@@ -123,15 +52,6 @@ def train(
     """
     with pyro.get_param_store().scope():
         return _Run(task, config, progress, fabric, observer, resumed).to_end()
-
-
-class Weights(nn.Module):
-    """A model and its guide, as one module to save, average and load."""
-
-    def __init__(self, model: PyroModule, guide: PyroModule) -> None:
-        super().__init__()
-        self.model = model
-        self.guide = guide
 
 
 class _Run:
@@ -184,7 +104,7 @@ class _Run:
         setting = rates(self.config, now)
         for group in self.optimizer.param_groups:
             group["lr"] = setting.learning_rate
-        images = self.task.prepare(self.task.images[self._batch()].to(self.fabric.device), self.step)
+        images = self._images()
         self.optimizer.zero_grad()
         noise = seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device)
         with noise, WeighLatents(setting.kl_weight):
@@ -210,12 +130,15 @@ class _Run:
             **_means(self.elbo.terms),
         )
 
-    def _batch(self) -> Tensor:
-        """Give this process's share of the step's images."""
+    def _images(self) -> Canvas:
+        """Give this process's share of the step's images; how many share them changes no pixel."""
         indices = batch_indices(self.task.seed, self.step, self.config.batch_size, len(self.task.images))
-        return indices[self.fabric.global_rank :: self.fabric.world_size]
+        images = self.task.prepare(self.task.images[indices].to(self.fabric.device), self.step)
+        return images[self.fabric.global_rank :: self.fabric.world_size]
 
     def _check_finite(self, **values: float) -> None:
+        if getattr(self.fabric.strategy.precision, "scaler", None) is not None:
+            del values["gradient"]  # float16 scales the loss until gradients overflow, and then skips the step
         bad = [name for name, value in values.items() if not isfinite(value)]
         if bad:
             self._save()

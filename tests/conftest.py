@@ -1,8 +1,4 @@
-"""What every test runs under, and tiny trees, models and images to test with.
-
-Annotated shapes are checked by jaxtyping and beartype: the import hook is set by ``--jaxtyping-packages`` in
-``pyproject.toml``, before this file is loaded; ``test_shapes.py`` fails where it is not.
-"""
+"""What every test runs under, and tiny trees, models and images to test with."""
 
 import inspect
 import re
@@ -135,7 +131,7 @@ def randomise() -> Callable[[nn.Module], None]:
 
 @pytest.fixture(scope="session")
 def check_shapes() -> Callable[..., None]:
-    """Compare the comments ``# [*batch] | [event]`` of a program's sample lines with its trace's ``format_shapes()``."""
+    """Compare the ``# [*batch] | [event]`` of a program's sample lines with its trace's ``format_shapes()``."""
 
     def check(program: PyroModule, images: torch.Tensor, particles: tuple[int, ...] = ()) -> None:
         sizes = dict(zip("CHW", images.shape[1:], strict=True)) | {"images": len(images), "Z": 6}

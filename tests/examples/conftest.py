@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -123,6 +124,12 @@ def refuse(train: Call, tmp_path: Path) -> Callable[..., str]:
     return command
 
 
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave figures out, which take most of a tiny run's time."""
+    monkeypatch.setattr("examples.train_svi.draw_figures", lambda *arguments: [])
+
+
 SaveImages = Callable[..., Path]
 
 
@@ -193,6 +200,24 @@ def train_run(tmp_path_factory: pytest.TempPathFactory) -> TrainRun:
 def sample_run(train_run: TrainRun) -> tuple[Path, Done]:
     """A recursive neural program on the bundled digits. Not to be written to."""
     return train_run("sample", "--data=mnist-sample")
+
+
+@pytest.fixture(scope="session")
+def digits_run(train_run: TrainRun, mnist: Path) -> tuple[Path, Done]:
+    """A recursive neural program on a few labelled digits, quick to open. Not to be written to."""
+    return train_run("digits", "--data=mnist", f"--data_dir={mnist}")
+
+
+@pytest.fixture(scope="session")
+def grey_run(train_run: TrainRun, grey: Path) -> tuple[Path, Done]:
+    """A recursive neural program on grey pictures. Not to be written to: see ``finished``."""
+    return train_run("grey", f"--data=folder:{grey}")
+
+
+@pytest.fixture
+def finished(grey_run: tuple[Path, Done], tmp_path: Path) -> Path:
+    """A run that has used its budget up, to change and to damage."""
+    return Path(shutil.copytree(grey_run[0], tmp_path / "run"))
 
 
 @pytest.fixture(scope="session")

@@ -69,9 +69,11 @@ def test_replay_of_nothing_ends_at_once():
     ],
 )
 def test_exactly_one_budget(budget, came):
-    with pytest.raises(UserError, match="expected one budget of --train.minutes, --train.steps and --train.epochs") as e:
+    with pytest.raises(
+        UserError, match=r"expected one budget of --train.minutes, --train.steps and --train.epochs"
+    ) as caught:
         progress_of(**budget)
-    assert str(e.value).endswith(came)
+    assert str(caught.value).endswith(came)
 
 
 @pytest.mark.parametrize("name", ["minutes", "steps", "epochs"])

@@ -95,7 +95,7 @@ def test_likelihoods_are_computed_in_float32_or_wider(name: str, given: torch.dt
 @pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli", "auto"])
 def test_a_sum_takes_no_probability(tiny_config: MakeConfig, name: str):
     config = ModelConfig(likelihood=name, tree=tiny_config(composition="sum"))  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="expected composition noisy_or .* or likelihood normal") as error:
+    with pytest.raises(UserError, match=r"expected composition noisy_or .* or likelihood normal") as error:
         build_likelihood(config, (1, 12, 12))
     assert "\n" not in str(error.value)
 

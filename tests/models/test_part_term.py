@@ -115,10 +115,10 @@ def test_particles_share_the_images(make_tree: MakeTree, images: torch.Tensor, t
 
 @pytest.mark.parametrize("target", ["zoomed", "pasted"])
 def test_a_normal_run_minimises_eq_1(make_pair: MakePair, images: torch.Tensor, target: str):
-    """-log p(x, part term | z) is, but for a constant, (squared error + weight x squared error of the parts) / 2 sigma^2.
+    """-log p(x | z) less the part term is constant + (squared error + weight x the parts' squared error) / 2 sigma^2.
 
-    With the weight 1/tau this is eq. (1) over 2 sigma^2, where its second term's norm is taken patch by patch (zoomed),
-    or over the image (pasted).
+    With the weight 1/tau this is eq. (1) over 2 sigma^2, its second norm taken patch by patch (zoomed) or over the
+    image (pasted).
     """
     num_parts = 2
     model, _ = make_pair(

@@ -64,9 +64,7 @@ def test_composition_is_the_matrix_product(one: torch.Tensor, other: torch.Tenso
 
 
 @given(ACTIONS, ACTIONS, ACTIONS, LIMITS)
-def test_composition_is_associative(
-    one: torch.Tensor, two: torch.Tensor, three: torch.Tensor, limits: PoseLimits
-):
+def test_composition_is_associative(one: torch.Tensor, two: torch.Tensor, three: torch.Tensor, limits: PoseLimits):
     a, b, c = (pose_from_action(action, limits) for action in (one, two, three))
     assert close(compose(compose(a, b), c), compose(a, compose(b, c)))
 

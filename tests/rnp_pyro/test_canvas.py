@@ -133,9 +133,9 @@ def test_paste_then_crop_returns_a_smooth_image_within_the_bound(numbers: list[f
 
     The zeros beyond the border are the samples of f there, so that this holds at the border too.
 
-    Paste reads the part, with h = 2 / n for n pixels, at the canvas's pixels: the canvas is F(q) = f(L^-1 (q - t)) up to
-    E_1 = (2 / n)^2 / 8 * pi^2. Crop reads the canvas of m pixels: that carries E_1 over, and adds the error for F, whose
-    derivatives along x are those of f along u, the first column of L^-1:
+    Paste reads the part, with h = 2 / n for n pixels, at the canvas's pixels: the canvas is F(q) = f(L^-1 (q - t)) up
+    to E_1 = (2 / n)^2 / 8 * pi^2. Crop reads the canvas of m pixels: that carries E_1 over, and adds the error for F,
+    whose derivatives along x are those of f along u, the first column of L^-1:
 
         F_xx = u_1^2 f_xx + 2 u_1 u_2 f_xy + u_2^2 f_yy,  |F_xx| <= pi^2 / 2 (u_1^2 + |u_1 u_2| + u_2^2)
 
@@ -153,7 +153,7 @@ def test_paste_then_crop_returns_a_smooth_image_within_the_bound(numbers: list[f
     error = (returned - part).abs().max().item()
     assert error <= bound
     assert bound < 0.02
-    # Far from a vacuous bound: halving it at every pixel would be refuted.
+    # Nor is the bound far off.
     assert error > bound / 10
 
 
@@ -175,14 +175,14 @@ def test_bicubic_pasting_overshoots_and_noisy_or_clamps_it():
     assert canvas.max() > 1.05
     assert canvas.min() < -0.05
     composed = compose_canvases(canvas[:, None], "noisy_or")
-    assert 0 <= composed.min()
+    assert composed.min() >= 0
     assert composed.max() < 1
 
 
 def test_bilinear_pasting_stays_within_the_parts_range():
     part = torch.rand(20, 1, 6, 6)
     canvas = paste(part, pose_from_action(torch.randn(20, 6), PoseLimits()), (20, 20))
-    assert 0 <= canvas.min()
+    assert canvas.min() >= 0
     assert canvas.max() <= part.max()
 
 
@@ -199,9 +199,7 @@ def test_batched_equals_looped(interpolation: Interpolation):
         for j in range(3):
             alone = paste(parts[i, j][None], poses[i, j][None], (9, 11), interpolation)
             torch.testing.assert_close(pasted[i, j], alone[0], **EXACT)
-            torch.testing.assert_close(
-                cropped[i, j], crop(alone, poses[i, j][None], (5, 4), interpolation)[0], **EXACT
-            )
+            torch.testing.assert_close(cropped[i, j], crop(alone, poses[i, j][None], (5, 4), interpolation)[0], **EXACT)
 
 
 def test_an_expanded_image_can_be_cropped_at_many_poses(glyph: torch.Tensor):

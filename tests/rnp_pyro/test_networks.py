@@ -52,7 +52,7 @@ def sizes_of_blocks(module: nn.Module, argument: torch.Tensor) -> list[tuple[tor
 
 
 def test_the_decoder_mirrors_the_encoder():
-    """As many layers of each kind; block by block from the end, the decoder works at the size that the encoder leaves."""
+    """As many layers of each kind; block by block from its end, the decoder works at the size that the encoder left."""
     encoder, decoder = ResNetEncoder((1, 28, 28)), ConvDecoder(32, (1, 28, 28))
     assert layers(decoder, nn.Linear) == layers(encoder, nn.Linear)
     assert layers(decoder, ResNetBlock) == layers(encoder, ResNetBlock)

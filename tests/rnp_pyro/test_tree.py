@@ -127,9 +127,7 @@ def test_every_parameter_has_a_gradient(make_tree: MakeTree):
 
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("num_steps", DEPTHS)
-def test_no_sites_name_is_a_dotted_prefix_of_anothers(
-    make_tree: MakeTree, num_steps: tuple[int, ...], feedback: bool
-):
+def test_no_sites_name_is_a_dotted_prefix_of_anothers(make_tree: MakeTree, num_steps: tuple[int, ...], feedback: bool):
     tree, draw = make_tree(num_steps=num_steps, feedback=feedback), Recorder()
     tree.unfold(torch.randn(2, 6), draw)
     names = [tree.root_site, *draw.names]
@@ -184,11 +182,9 @@ def test_what_is_drawn_is_what_the_parse_holds(make_tree: MakeTree, num_steps: t
         nodes = parse.at(level)
         for kind, held in (("z", nodes.z), ("action", nodes.action)):
             drawn = [value for name, value in values.items() if name.startswith(f"{kind}.{level}.")]
-            if feedback:  # depth first, one node a site
-                expected = torch.cat(drawn, dim=-2)
-            else:  # one step of all programs a site
-                expected = torch.stack(drawn, dim=-2).flatten(-3, -2)
-            assert torch.equal(held, expected)
+            # With feedback depth first, one node a site; without, one step of all programs a site.
+            by_node = torch.cat(drawn, dim=-2) if feedback else torch.stack(drawn, dim=-2).flatten(-3, -2)
+            assert torch.equal(held, by_node)
         assert torch.equal(nodes.pose, pose_from_action(nodes.action, tree.settings(level + 1).limits))
 
 
@@ -218,7 +214,7 @@ def test_a_context_is_frozen(make_tree: MakeTree):
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("num_steps", [(2,), (2, 3), (2, 2, 2)])
 def test_a_context_tells_the_place_in_the_tree(make_tree: MakeTree, num_steps: tuple[int, ...], feedback: bool):
-    """Level, steps, the parents' latents, and the pose to the image: before the action the parent's, after it the node's."""
+    """Level, steps, the parents' latents, and the pose to the image: the parent's for the action, the node's for z."""
     tree, draw, z = make_tree(num_steps=num_steps, feedback=feedback), Recorder(noise=0.2), torch.randn(3, 6)
     parse = tree.unfold(z, draw)
     latents, poses = [z[:, None]], [identity_pose(z[:, None])]

@@ -1,0 +1,48 @@
+"""Every command and every preset runs, at least for a moment."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import examples
+from examples.cli import preset_names
+
+COMMANDS = {
+    "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
+    "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
+}
+"""Arguments of a short call of each command; a new command needs a line here."""
+
+
+def test_every_command_is_here():
+    files = Path(examples.__file__).parent.glob("*.py")
+    assert {file.stem for file in files if "__main__" in file.read_text()} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_runs(call, digits_run, tmp_path, name):
+    arguments = [argument.format(run=digits_run[0], folder=tmp_path) for argument in COMMANDS[name]]
+    done = call(name, *arguments)
+    assert done.status == 0, done
+    assert done.err == ""
+    assert done.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_refuses_in_one_line(call, name):
+    assert call(name, "--help").out.startswith(f"usage: python -m examples.{name}")
+    assert "--no_such_option" in call(name, "--no_such_option=1", "x", "--out=y").error
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_takes_two_steps(call, mnist, tmp_path, name):
+    """At full size, on a few real digits."""
+    data = "--data=mnist", f"--data_dir={mnist}", "--train.validation_images=3"
+    done = call("train_svi", "--preset", name, *data, "--train.steps=2", "--run", tmp_path / "run")
+    assert done.status == 0, done
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["steps"] == 2
+    assert summary["data"] == "mnist"
+    assert 0 < summary["mse"] < 10
