@@ -1,6 +1,7 @@
 """The encoder that guides share, and the baseline's decoder."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -59,6 +60,21 @@ def test_the_decoder_mirrors_the_encoder():
     encoded = sizes_of_blocks(encoder, torch.rand(1, 1, 28, 28))
     decoded = sizes_of_blocks(decoder, torch.randn(1, 32))
     assert [given for given, _ in decoded] == [left for _, left in reversed(encoded)]
+
+
+def test_the_decoder_doubles_by_repeating_pixels(randomise: Randomise):
+    decoder, calls = ConvDecoder(5, (1, 12, 12)), []
+    randomise(decoder)
+    for layer in (*decoder.blocks, decoder.to_pixels):
+        layer.register_forward_hook(lambda _, inputs, output: calls.append((inputs[0], output)))
+    decoder(torch.randn(2, 5))
+    doubled = 0
+    for (_, left), (given, _) in pairwise(calls):
+        if given.shape != left.shape:
+            left = left.repeat_interleave(2, -1).repeat_interleave(2, -2)
+            doubled += 1
+        assert torch.equal(given, left)
+    assert (doubled, len(calls)) == (2, 6)
 
 
 def test_floating_point_operations_are_those_stated():
