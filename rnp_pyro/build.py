@@ -83,7 +83,7 @@ def _levels(config: TreeConfig, image_size: tuple[int, int]) -> tuple[Level, ...
     canvas_sizes = [image_size, *((size, size) for size in config.canvas_sizes)]
     scales = config.scale_limits if len(config.scale_limits) > 1 else config.scale_limits * len(canvas_sizes)
     return tuple(
-        Level(num_steps, size, PoseLimits(scale, config.rotation_limit, config.shear_limit))
+        Level(num_steps, size, PoseLimits(scale, config.rotation_limit, config.shear_limit, config.action_gain))
         for num_steps, size, scale in zip(config.num_steps, canvas_sizes, scales, strict=True)
     )
 

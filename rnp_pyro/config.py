@@ -25,6 +25,7 @@ class TreeConfig:
             of its parent's; one pair alone serves all levels.
         rotation_limit: Largest rotation of a child to either side, radians, 0 to pi.
         shear_limit: Largest shear of a child to either side, slope, at least 0.
+        action_gain: How steeply a pose follows the policy's action, above 0; at 1 parts start stacked in the middle.
         hypernets: One pair of hypernetworks for all levels (shared), the same with a learned vector per level added to
             z (level_embedding), or one pair for each level (per_level).
         hypernet_layers: Layers of a hypernetwork, its heads included, at least 2.
@@ -44,6 +45,7 @@ class TreeConfig:
     scale_limits: tuple[tuple[float, float], ...] = ((0.2, 0.5),)
     rotation_limit: float = pi / 2
     shear_limit: float = 0.3
+    action_gain: float = 3.0
     hypernets: Sharing = "shared"
     hypernet_layers: int = 6
     hypernet_size: int = 64

@@ -92,7 +92,9 @@ def initial_state(params: ProgramParams) -> ProgramState:
     )
 
 
-def propose(params: ProgramParams, state: ProgramState, activation: Callable[[Tensor], Tensor]) -> Proposal:
+def propose(
+    params: ProgramParams, state: ProgramState, activation: Callable[[Tensor], Tensor], gain: float = 1.0
+) -> Proposal:
     """Run one step: ``z_{t+1} = f_state(z_t, a_t)``, ``a_{t+1} = f_policy(z_t, a_t)`` (lines 6 and 7 of Algorithm 1).
 
     Each f is a vanilla recurrent network behind a one-layer encoder; the policy's output passes through its decoder.
@@ -101,8 +103,9 @@ def propose(params: ProgramParams, state: ProgramState, activation: Callable[[Te
         params: The generated networks.
         state: The program's state after the last step.
         activation: Of the recurrent state network; the recurrent policy network's is elu.
+        gain: Of the squashed action that the encoders see.
     """
-    seen = torch.cat([state.estimate, squash(state.action)], dim=-1)
+    seen = torch.cat([state.estimate, squash(state.action, gain)], dim=-1)
     z_loc = activation(_recur(params.state_params, seen, state.z))
     policy = F.elu(_recur(params.policy_params, seen, state.policy))
     return Proposal(z_loc=z_loc, action_loc=decode(params.policy_params, policy), policy=policy)

@@ -45,7 +45,7 @@ def rnp_decoder(tree: Tree, z: Float[Tensor, "B Z"], level: int) -> Images:
     policy_hidden, action = policy.initial_state, policy.initial_output
     children = []  # line 4
     for _ in range(tree.settings(level).num_steps):  # line 5
-        seen = torch.cat([estimate, torch.tanh(action)], dim=-1)
+        seen = torch.cat([estimate, torch.tanh(tree.settings(level).limits.gain * action)], dim=-1)
         z_hidden = state_activation(tree, recur(state, seen, z_hidden))  # line 6
         policy_hidden = F.elu(recur(policy, seen, policy_hidden))  # line 7
         action = decode(policy, policy_hidden)
@@ -104,7 +104,7 @@ def g(tree: Tree, child: Float[Tensor, "B C h w"], action: Float[Tensor, "B 6"],
     grid_x = (2 * torch.arange(columns, dtype=child.dtype, device=child.device) + 1) / columns - 1
     y, x = torch.meshgrid(grid_y, grid_x, indexing="ij")
 
-    bounded = torch.tanh(action)
+    bounded = torch.tanh(settings.limits.gain * action)
     low, high = settings.limits.scale
     scale_x, scale_y = ((low + high) / 2 + (high - low) / 2 * bounded[:, :2]).unbind(-1)
     angle = settings.limits.rotation * bounded[:, 2]

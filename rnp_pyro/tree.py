@@ -205,7 +205,9 @@ class Tree(nn.Module):
         """Run the programs of one level to their end, where nothing is drawn and nothing fed back: the fast path."""
         settings, rendering = self.settings(level), self.rendering
         state, policy = self.hypernets(z, level)
-        outputs = unroll(state, policy, self.hypernets.shapes, settings.num_steps, rendering.state_activation)
+        outputs = unroll(
+            state, policy, self.hypernets.shapes, settings.num_steps, rendering.state_activation, settings.limits.gain
+        )
         child_z, action, patch = (output.flatten(-3, -2) for output in outputs)
         patch = PATCH_ACTIVATIONS[rendering.patch_activation](patch).unflatten(-1, rendering.patch_shape)
         return Nodes(child_z, action, pose_from_action(action, settings.limits), patch)
@@ -228,7 +230,7 @@ class Tree(nn.Module):
             # With feedback programs run depth first, so that only the whole path names a step.
             path = (*steps, step) if self.feedback is not None else (step,)
             context = Context(level - 1, path, pose, z, canvas)
-            proposal = propose(params, state, activation)
+            proposal = propose(params, state, activation, settings.limits.gain)
             action = draw(site_name("action", context), proposal.action_loc, None, context)
             child_pose = pose_from_action(action, settings.limits)
             context = replace(context, pose=compose(pose, child_pose))

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from rnp_pyro.affine import squash
+from rnp_pyro.affine import squash, squash_slope
 from rnp_pyro.hypernet import NetworkShapes
 from rnp_pyro.program import STATE_ACTIVATIONS, StateActivation
 from rnp_pyro.shapes import Float, Tensor
@@ -38,6 +38,7 @@ def unroll(
     shapes: tuple[NetworkShapes, NetworkShapes],
     num_steps: int,
     activation: StateActivation,
+    gain: float = 1.0,
 ) -> tuple[Float[Tensor, "*batch T Z"], Float[Tensor, "*batch T 6"], Float[Tensor, "*batch T output"]]:
     """Run every program of a batch for all its steps.
 
@@ -47,13 +48,14 @@ def unroll(
         shapes: Of the two generated networks.
         num_steps: T.
         activation: Of the recurrent state network.
+        gain: Of the squashed action that the encoders see.
 
     Returns:
         The children's latents, actions and decoded patches (before their activation).
     """
     batch = flat_state.shape[:-1]
     flats = flat_state.flatten(0, -2), flat_policy.flatten(0, -2)
-    z, action, patch = _Unroll.apply(*flats, shapes, num_steps, activation)  # type: ignore[misc]
+    z, action, patch = _Unroll.apply(*flats, shapes, num_steps, activation, gain)  # type: ignore[misc]
     return z.unflatten(0, batch), action.unflatten(0, batch), patch.unflatten(0, batch)
 
 
@@ -128,6 +130,7 @@ class _Unroll(torch.autograd.Function):
         shapes: tuple[NetworkShapes, NetworkShapes],
         num_steps: int,
         activation: StateActivation,
+        gain: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
         state, policy = _layers(flat_state, shapes[0]), _layers(flat_policy, shapes[1])
         hidden, latent = shapes[0].hidden_size, shapes[0].state_size
@@ -137,7 +140,7 @@ class _Unroll(torch.autograd.Function):
         estimate, z, p, action = state.initial_output, state.initial_state, policy.initial_state, policy.initial_output
         for t in range(num_steps):
             seen[:, t, :latent] = estimate
-            seen[:, t, latent:-1] = squash(action)
+            seen[:, t, latent:-1] = squash(action, gain)
             for network, tape, last in ((state, state_tape, z), (policy, policy_tape, p)):
                 tape.recurrent[:, t, :hidden] = F.elu(_apply(seen[:, t], network.encoder))
                 tape.recurrent[:, t, hidden:-1] = last
@@ -150,7 +153,7 @@ class _Unroll(torch.autograd.Function):
             actions.append(action)
         state_tape.output[..., :-1] = F.elu(torch.bmm(state_tape.decoder, state.decoder))
         patch = torch.bmm(state_tape.output, state.output)
-        ctx.shapes, ctx.activation = shapes, activation
+        ctx.shapes, ctx.activation, ctx.gain = shapes, activation, gain
         tapes = [getattr(tape, field.name) for tape in (state_tape, policy_tape) for field in fields(_Tape)]
         ctx.save_for_backward(flat_state, flat_policy, seen, *tapes)
         return state_tape.decoder[..., :-1].contiguous(), torch.stack(actions, dim=-2), patch
@@ -184,7 +187,7 @@ class _Unroll(torch.autograd.Function):
             seen_error = _apply_transposed(z_encoder, state.encoder) + _apply_transposed(p_encoder, policy.encoder)
             z_carry, p_carry = z_inputs[:, hidden:], p_inputs[:, hidden:]
             estimate_carry = seen_error[:, :latent]
-            action_carry = seen_error[:, latent:] * (1 - seen[:, t, latent:-1].square())
+            action_carry = seen_error[:, latent:] * squash_slope(seen[:, t, latent:-1], ctx.gain)
             reversed_errors.append((z_encoder, z, p_encoder, p, output, action))
         z_encoder, z, p_encoder, p, output, action = (
             torch.stack(errors[::-1], dim=1) for errors in zip(*reversed_errors, strict=True)
@@ -209,7 +212,7 @@ class _Unroll(torch.autograd.Function):
             initial_state=p_carry,
             initial_output=action_carry,
         )
-        return state_gradient, policy_gradient, None, None, None
+        return state_gradient, policy_gradient, None, None, None, None
 
 
 def _write(flat: Tensor, shapes: NetworkShapes, **gradients: Tensor | tuple[Tensor, Tensor]) -> Tensor:
