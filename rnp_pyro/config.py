@@ -125,13 +125,13 @@ class TrainConfig:
     schedule: str | None = None
     batch_size: int = 64
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.0
     lr_warmup: float = 0.02
     lr_decay: Literal["cosine", "constant"] = "cosine"
     lr_final: float = 0.02
     clip: float = 100.0
-    kl_warmup: float = 0.15
+    kl_warmup: float = 0.5
     kl_floor: float = 0.05
     ema: float = 0.0
     log_every: int = 25
