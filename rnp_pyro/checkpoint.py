@@ -106,8 +106,9 @@ def load_weights(module: nn.Module, path: Path) -> None:
     except FileNotFoundError:
         raise UserError(f"expected trained weights in {path}, found none: has the run ended?") from None
     except (SafetensorError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot load weights from {path}: {reason}; the file is damaged or of another model") from None
+        raise UserError(
+            f"cannot load weights from {path}: {_first_line(error)}; the file is damaged or of another model"
+        ) from None
 
 
 def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
@@ -126,7 +127,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"expected a checkpoint in {path}, found none: the run has none to go on from") from None
     except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        raise UserError(f"cannot load the checkpoint {path}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"cannot load the checkpoint {path}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    """Give what an error says, short; an unexpected end of a file says nothing."""
+    return next(iter(str(error).splitlines()), "the file is not complete")
 
 
 class MetricsFile:

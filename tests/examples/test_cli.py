@@ -294,6 +294,7 @@ UNITS = {
     "model.tree.scale_limits": "share",
     "model.tree.rotation_limit": "radians",
     "model.tree.shear_limit": "slope",
+    "model.tree.action_gain": "above 0",
     "model.tree.hypernet_layers": "at least 2",
     "model.tree.hypernet_size": "Units",
     "model.tree.hidden_size": "Units",

@@ -12,9 +12,13 @@ from examples.report import draw_figures, draw_parts, git_commit, summary, versi
 from examples.report import test_numbers as measure
 from examples.run import open_trained
 from inference.evaluate import elbo_terms, reconstruct
-from rnp_pyro.data import to_unit
+from rnp_pyro.data import ImageData, to_unit
 
 CPU = torch.device("cpu")
+
+
+def first_images(data: ImageData, count: int) -> ImageData:
+    return replace(data, test=data.test[:count], test_labels=data.test_labels[:count])
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,7 @@ def test_drawn_parts_of_three_levels(make_tree):
 def test_figures_are_drawn_anew(run, finished):
     """Figures of few test images, in place of older ones."""
     (finished / "figures/parse.png").write_bytes(b"old")
-    data = replace(run.data, test=run.data.test[:3])
+    data = first_images(run.data, 3)
     paths = draw_figures(finished, run.pair, data, CPU)
     assert len(paths) == 4
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
@@ -96,7 +100,7 @@ def test_figures_are_drawn_anew(run, finished):
 def test_the_random_generator_is_left_alone(run, images, finished):
     before = torch.get_rng_state()
     measure(run.pair, images, CPU)
-    draw_figures(finished, run.pair, replace(run.data, test=images[:2]), CPU)
+    draw_figures(finished, run.pair, first_images(run.data, 2), CPU)
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -15,6 +15,7 @@ from rnp_pyro.affine import (
     invert,
     pose_from_action,
     squash,
+    squash_slope,
 )
 from rnp_pyro.errors import UserError
 
@@ -31,7 +32,8 @@ def limits_of(draw: st.DrawFn) -> PoseLimits:
     """Any limits that are accepted, but for parts of less than a twentieth of their parent."""
     shear = draw(st.floats(0, 1))
     high = draw(st.floats(0.1, 1 / hypot(1 + shear, 1) - 1e-9))
-    return PoseLimits((draw(st.floats(0.05, high)), high), draw(st.floats(0, pi)), shear)
+    scale = (draw(st.floats(0.05, high)), high)
+    return PoseLimits(scale, draw(st.floats(0, pi)), shear, gain=draw(st.floats(0.1, 10)))
 
 
 LIMITS = limits_of()
@@ -126,9 +128,20 @@ def test_each_number_of_an_action_has_its_meaning():
     assert close(pose(0, 0, e, e, e, 0), torch.tensor([[0, -0.3, 0.7], [0.3, 0.15, 0]]))
 
 
-def test_an_action_is_squashed_to_the_open_interval():
-    actions = torch.linspace(-3, 3, 7)
-    assert torch.equal(squash(actions.expand(6, 7).mT), torch.tanh(actions).expand(6, 7).mT)
+@pytest.mark.parametrize("gain", [1.0, 3.0])
+def test_an_action_is_squashed_to_the_open_interval(gain: float):
+    action = torch.linspace(-2, 2, 42).view(7, 6).requires_grad_()
+    bounded = squash(action, gain)
+    torch.testing.assert_close(bounded, torch.tanh(gain * action))
+    assert bounded.abs().max() < 1
+    (slope,) = torch.autograd.grad(bounded.sum(), action)
+    torch.testing.assert_close(squash_slope(bounded, gain), slope)
+
+
+def test_a_gain_makes_poses_follow_their_actions_more_steeply():
+    action = torch.randn(5, 6)
+    steep = pose_from_action(action, PoseLimits(gain=3.0))
+    assert close(steep, pose_from_action(3 * action, PoseLimits(gain=1.0)))
 
 
 @given(LIMITS)
@@ -157,6 +170,8 @@ def test_parts_of_the_largest_scale_that_fits_are_accepted():
         ({"rotation": 3.5}, r"rotation_limit must be within \[0, pi\] radians, got 3\.5"),
         ({"rotation": -0.1}, r"rotation_limit must be within \[0, pi\] radians, got -0\.1"),
         ({"shear": -0.5}, r"shear_limit must be at least 0, got -0\.5"),
+        ({"gain": 0.0}, r"action_gain must be above 0, got 0"),
+        ({"gain": -3.0}, r"action_gain must be above 0, got -3"),
         ({"scale": (0.2, 0.8)}, r"scale 0\.8 with shear 0\.3 reaches 1\.31 of it, expected at most 1"),
         ({"shear": 3.0}, r"scale 0\.434783 with shear 3 reaches 1\.79 of it, expected at most 1"),
     ],

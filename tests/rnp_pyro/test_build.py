@@ -36,6 +36,7 @@ MakeConfig = Callable[..., TreeConfig]
         ({"scale_limits": ((0.2, 0.9),)}, r"scale 0\.9 with shear 0\.3 reaches 1\.48 of it, expected at most 1"),
         ({"rotation_limit": 4.0}, r"rotation_limit must be within \[0, pi\] radians, got 4"),
         ({"shear_limit": -1.0}, r"shear_limit must be at least 0, got -1"),
+        ({"action_gain": 0.0}, r"action_gain must be above 0, got 0"),
     ],
 )
 def test_settings_that_make_no_tree_are_refused_in_one_line(tiny_config: MakeConfig, wrong: dict, message: str):
@@ -82,7 +83,14 @@ def test_one_pair_of_scale_limits_serves_all_levels(tiny_config: MakeConfig):
 
 def test_every_setting_of_a_tree_reaches_it(tiny_config: MakeConfig):
     config = tiny_config(
-        composition="sum", interpolation="bicubic", state_activation="tanh", patch_activation="softplus", feedback=True
+        composition="sum",
+        interpolation="bicubic",
+        state_activation="tanh",
+        patch_activation="softplus",
+        feedback=True,
+        rotation_limit=1.5,
+        shear_limit=0.2,
+        action_gain=2.0,
     )
     tree = build_tree(config, 6, (3, 12, 12))
     rendering = tree.rendering
@@ -90,10 +98,9 @@ def test_every_setting_of_a_tree_reaches_it(tiny_config: MakeConfig):
     assert (rendering.state_activation, rendering.patch_activation) == ("tanh", "softplus")
     assert rendering.patch_shape == (3, 5, 5)
     assert tree.feedback is not None
-    assert (tree.settings(1).limits.rotation, tree.settings(1).limits.shear) == (
-        config.rotation_limit,
-        config.shear_limit,
-    )
+    for level in (1, 2):
+        limits = tree.settings(level).limits
+        assert (limits.rotation, limits.shear, limits.gain) == (1.5, 0.2, 2.0)
 
 
 @pytest.mark.parametrize(

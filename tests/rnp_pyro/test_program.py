@@ -67,15 +67,16 @@ def decode_by_hand(params: NetworkParams, hidden: list[float]) -> list[float]:
     return layer(params.output_weight, params.output_bias, units)
 
 
+@pytest.mark.parametrize("gain", [1.0, 3.0])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_step_is_two_recurrent_networks_behind_their_encoders(activation: StateActivation):
+def test_a_step_is_two_recurrent_networks_behind_their_encoders(activation: StateActivation, gain: float):
     params, state = random_params(), random_state()
-    seen = state.estimate.tolist() + [tanh(number) for number in state.action.tolist()]
+    seen = state.estimate.tolist() + [tanh(gain * number) for number in state.action.tolist()]
     preactivation = recur_by_hand(params.state_params, seen, state.z.tolist())
     z = {"identity": preactivation, "elu": elu(preactivation), "tanh": [tanh(u) for u in preactivation]}[activation]
     policy = elu(recur_by_hand(params.policy_params, seen, state.policy.tolist()))
 
-    proposal = propose(params, state, STATE_ACTIVATIONS[activation])
+    proposal = propose(params, state, STATE_ACTIVATIONS[activation], gain)
     torch.testing.assert_close(proposal.z_loc, torch.tensor(z))
     torch.testing.assert_close(proposal.policy, torch.tensor(policy))
     torch.testing.assert_close(proposal.action_loc, torch.tensor(decode_by_hand(params.policy_params, policy)))

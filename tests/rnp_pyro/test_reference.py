@@ -95,9 +95,12 @@ def test_gradients_are_those_of_algorithm_1(make_tree: MakeTree, randomise: Call
         torch.testing.assert_close(one, other, **NANO)
 
 
-def test_the_leak_and_the_scale_limits_of_each_level_count(make_tree: MakeTree, randomise: Callable[..., None]):
+def test_the_leak_the_gain_and_the_scale_limits_of_each_level_count(
+    make_tree: MakeTree, randomise: Callable[..., None]
+):
     config = {"channels": 1, "num_steps": (2, 2)}
-    tree = build(make_tree, config, randomise, leak=0.3, scale_limits=((0.3, 0.55), (0.1, 0.3)), rotation_limit=3.0)
+    limits = {"scale_limits": ((0.3, 0.55), (0.1, 0.3)), "rotation_limit": 3.0, "action_gain": 1.5}
+    tree = build(make_tree, config, randomise, leak=0.3, **limits)
     z = torch.randn(3, 6)
     canvas = tree.fold(tree.unfold(z))
     torch.testing.assert_close(canvas, generate_image(tree, z), **NANO)

@@ -30,12 +30,12 @@ def random_flats(*batch: int) -> list[torch.Tensor]:
     return [(0.7 * torch.randn(*batch, shapes.num_parameters)).requires_grad_() for shapes in SHAPES]
 
 
-def loop(flats: list[torch.Tensor], num_steps: int, activation: StateActivation) -> Outputs:
+def loop(flats: list[torch.Tensor], num_steps: int, activation: StateActivation, gain: float = 3.0) -> Outputs:
     """The same steps one by one, with autograd's own gradients."""
     params = split_program(*flats, SHAPES)
     state, children, actions, patches = initial_state(params), [], [], []
     for _ in range(num_steps):
-        proposal = propose(params, state, STATE_ACTIVATIONS[activation])
+        proposal = propose(params, state, STATE_ACTIVATIONS[activation], gain)
         state = ProgramState(proposal.z_loc, proposal.z_loc, proposal.policy, proposal.action_loc)
         children.append(proposal.z_loc)
         actions.append(proposal.action_loc)
@@ -43,8 +43,8 @@ def loop(flats: list[torch.Tensor], num_steps: int, activation: StateActivation)
     return torch.stack(children, -2), torch.stack(actions, -2), torch.stack(patches, -2)
 
 
-def fast(flats: list[torch.Tensor], num_steps: int, activation: StateActivation) -> Outputs:
-    return unroll(*flats, SHAPES, num_steps, activation)
+def fast(flats: list[torch.Tensor], num_steps: int, activation: StateActivation, gain: float = 3.0) -> Outputs:
+    return unroll(*flats, SHAPES, num_steps, activation, gain)
 
 
 def weighted(outputs: Outputs) -> torch.Tensor:
@@ -57,9 +57,10 @@ def weighted(outputs: Outputs) -> torch.Tensor:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("num_steps", [1, 2, 5])
-def test_values_and_gradients_are_those_of_the_loop(num_steps: int, activation: StateActivation):
+@pytest.mark.parametrize("gain", [1.0, 3.0])
+def test_values_and_gradients_are_those_of_the_loop(num_steps: int, activation: StateActivation, gain: float):
     flats = random_flats(4)
-    expected, found = loop(flats, num_steps, activation), fast(flats, num_steps, activation)
+    expected, found = loop(flats, num_steps, activation, gain), fast(flats, num_steps, activation, gain)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, **TIGHT)
     gradients = torch.autograd.grad(weighted(expected), flats)
@@ -81,7 +82,7 @@ def test_an_output_that_nothing_depends_on_has_no_part_in_the_gradient(used: int
 def test_gradients_are_those_of_finite_differences(activation: StateActivation):
     shapes = network_shapes(latent_size=2, hidden_size=2, patch_numel=2)
     flats = [(0.7 * torch.randn(2, shape.num_parameters)).requires_grad_() for shape in shapes]
-    assert torch.autograd.gradcheck(lambda *flat: unroll(*flat, shapes, 3, activation), flats)
+    assert torch.autograd.gradcheck(lambda *flat: unroll(*flat, shapes, 3, activation, 2.0), flats)
 
 
 def test_a_gradient_can_be_taken_of_one_network_alone():
