@@ -65,7 +65,7 @@ def parse_config(
     given, arguments = take_option("--preset", arguments)
     preset = DEFAULT_PRESET if given is None else given
     start = base or preset_file(preset)
-    explicit = [name for name in BUDGETS if any(_names(argument, f"--train.{name}") for argument in arguments)]
+    explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     values = _parse(parser, [f"--config={start}", *arguments, *cleared])
@@ -138,5 +138,6 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-def _names(argument: str, option: str) -> bool:
-    return argument == option or argument.startswith(f"{option}=")
+def takes(option: str, arguments: Sequence[str]) -> bool:
+    """Say whether a command line has an option."""
+    return any(argument == option or argument.startswith(f"{option}=") for argument in arguments)

@@ -54,7 +54,7 @@ def draw_parts(tree: Tree, z: Latent) -> DrawnParts:
     )
 
 
-def test_numbers(pair: Pair, images: ByteImages, device: torch.device) -> dict[str, float | None]:
+def measure(pair: Pair, images: ByteImages, device: torch.device) -> dict[str, float | None]:
     """Measure a trained pair on a split.
 
     Returns:

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 import yaml
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from examples.cli import config_parser, parse_config, run_command, take_option
+from examples.cli import config_parser, parse_config, run_command, take_option, takes
 from examples.memory import keep_freed_memory
 from examples.pair import Pair, build_pair
 from examples.progress import RunObserver
-from examples.report import draw_figures, summary, test_numbers
+from examples.report import draw_figures, measure, summary
 from inference.schedule import Progress, check_schedule, make_progress
 from inference.task import Outcome, Task
 from inference.training import train
@@ -68,13 +69,18 @@ def main(config: Config, resume: Path | None = None) -> Path:
     progress = make_progress(config.train, len(data.train), recorded)
     fabric = launch(config.fabric)
     resumed = _load_resumed(resume, pair, progress) if resume is not None else None
-    run = resume or Path(config.run or "")
+    run = resume or Path(config.run or new_run_name(config.model.name))
     if fabric.is_global_zero:
         if resume is None:
             create_run(run)
         write_text(run / CONFIG, yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
     fabric.barrier()
     return _train_and_report(config, data, pair, progress, fabric, run, resumed)
+
+
+def new_run_name(kind: str) -> str:
+    """Name a run directory after a preset, or a model, and the time."""
+    return f"runs/{kind}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def launch(config: FabricConfig) -> Fabric:
@@ -87,7 +93,7 @@ def launch(config: FabricConfig) -> Fabric:
         raise UserError(f"--fabric.precision: expected one of {', '.join(PRECISIONS)}, got {config.precision}")
     try:
         fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
         raise UserError(f"--fabric: {error}") from None
     fabric.launch()
     return fabric
@@ -108,6 +114,9 @@ def _load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any]:
     try:
         pair.modules.load_state_dict(state["weights"])
         step, seconds = state["step"], state["seconds"]
+        missing = {"schedule", "optimizer", "average"} - set(state)
+        if missing:
+            raise KeyError(missing)
     except (KeyError, TypeError, RuntimeError):
         raise UserError(
             f"the checkpoint in {run} is damaged or of another model: go on with the model and guide in its {CONFIG}"
@@ -145,7 +154,7 @@ def _report(config: Config, data: ImageData, pair: Pair, run: Path, outcome: Out
     save_weights(pair.modules, run / WEIGHTS)
     if config.train.minutes is not None:
         write_json(run / SCHEDULE, {"progress": outcome.schedule})
-    numbers = test_numbers(pair, data.test, device)
+    numbers = measure(pair, data.test, device)
     speed = {"images_per_second": round(outcome.images_per_second, 1), "seconds": round(outcome.seconds, 1)}
     found = summary({**numbers, "steps": outcome.steps, **speed}, data, config.seed)
     paths = draw_figures(run, pair, data, device)
@@ -174,8 +183,10 @@ def command(arguments: Sequence[str]) -> None:
     given, arguments = take_option("--resume", arguments)
     resume = None if given is None else open_run(Path(given))
     config, preset, _ = parse_config(parser, arguments, resume / CONFIG if resume else None)
+    if resume is not None and (takes("--preset", arguments) or takes("--run", arguments)):
+        raise UserError(f"--resume goes on in {resume} with its own settings: leave --preset and --run out")
     if resume is None and config.run is None:
-        config = replace(config, run=f"runs/{preset}-{datetime.now():%Y%m%d-%H%M%S}")
+        config = replace(config, run=new_run_name(preset))
     main(config, resume)
 
 

@@ -33,7 +33,7 @@ class ResNetGuide(PyroModule):
 
     Args:
         encoder: From images to features.
-        latent_size: abs(z).
+        latent_size: |z|.
         site: Name of the root latent's sample site.
     """
 

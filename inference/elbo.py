@@ -21,7 +21,7 @@ class Terms:
     """The terms of the negative evidence lower bound, in nats per image, at KL weight 1 and without the part term.
 
     Args:
-        reconstruction: ``-E_q log p(x | z)``.
+        reconstruction: One-sample estimate of ``-E_q log p(x | z)``.
         kl: One-sample estimate of ``KL(q(z | x) || p(z))``.
     """
 
@@ -36,6 +36,9 @@ class Terms:
 
 class WeighLatents(Messenger):
     """Scale the log probabilities of latent sites, in the model and in the guide: the weight of the KL.
+
+    Departure: the paper's KL has weight 1 throughout; warmed up, fewer dimensions of the latent die before the decoder
+    can use them. What is reported always has weight 1.
 
     Args:
         weight: Above 0; 1 is the honest bound.

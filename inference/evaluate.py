@@ -28,8 +28,9 @@ class TakeMeans(Messenger):
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw from the generator at ``seed``, and put the global generators back afterwards."""
-    devices = [device] if device.type not in ("cpu", "meta") else []
-    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+    on_host = device.type in ("cpu", "meta")
+    kept = torch.random.fork_rng([]) if on_host else torch.random.fork_rng([device], device_type=device.type)
+    with kept:
         torch.manual_seed(seed)
         yield
 

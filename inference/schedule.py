@@ -6,7 +6,7 @@ the clock once a step and recorded, so that the run can be replayed without a cl
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, cos, pi
+from math import ceil, cos, inf, pi
 
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.errors import UserError
@@ -45,7 +45,7 @@ def make_progress(config: TrainConfig, num_images: int, recorded: Sequence[float
         came = ", ".join(f"{name} {value:g}" for name, value in given.items()) or "none"
         raise UserError(f"expected one budget of --train.minutes, --train.steps and --train.epochs, got {came}")
     ((name, value),) = given.items()
-    if value <= 0:
+    if not 0 < value < inf:
         raise UserError(f"--train.{name} must be above 0, got {value:g}")
     if name == "minutes":
         return lambda step, seconds: round(seconds / (60 * value), DIGITS)

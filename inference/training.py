@@ -1,6 +1,7 @@
 """Stochastic variational inference of any (model, guide) pair, within a budget, resumable step for step.
 
-Batch order and each step's noise are functions of (seed, step): a resumed run equals an uninterrupted one.
+Batch order and each step's noise are functions of (seed, step): on one machine's CPU a resumed run equals an
+uninterrupted one bit for bit.
 """
 
 import time
@@ -68,6 +69,10 @@ class _Run:
     ) -> None:
         self.task, self.config, self.progress = task, config, progress
         self.fabric, self.observer = fabric, observer
+        if config.batch_size % fabric.world_size:
+            raise UserError(
+                f"--train.batch_size must be a multiple of the {fabric.world_size} devices, got {config.batch_size}"
+            )
         self.elbo = RecordingELBO(max_plate_nesting=1)
         self.weights = Weights(task.model, task.guide)
         self.loss, self.optimizer = fabric.setup(self.elbo(task.model, task.guide), _optimizer(config, self.weights))
@@ -84,19 +89,19 @@ class _Run:
         saved_at, stopped = self.seconds, False
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Encountered NaN", UserWarning)  # _check_finite says it, and stops
-            while (now := self.progress(self.step, self.seconds)) < 1 and not stopped:
+            while (now := self._now()) < 1 and not stopped:
                 self._take_step(now)
                 if self.step % self.config.log_every == 0:
                     self._report()
                 if self.seconds - saved_at >= 60 * self.config.checkpoint_minutes:
                     saved_at = self.seconds
                     self._keep()
-                stopped = self.observer.should_stop()
+                stopped = self.fabric.broadcast(self.observer.should_stop())
         self._keep()
         if self.average is not None:
             self.weights.load_state_dict(self.average.module.state_dict())
         rate = self.step * self.config.batch_size / max(self.seconds, 1e-9)
-        finished = self.progress(self.step, self.seconds) >= 1
+        finished = self._now() >= 1
         return Outcome(self.step, self.seconds, rate, finished, self.schedule)
 
     def _take_step(self, now: float) -> None:
@@ -129,6 +134,10 @@ class _Run:
             kl_weight=setting.kl_weight,
             **_means(self.elbo.terms),
         )
+
+    def _now(self) -> float:
+        """Read progress off the first process's clock: all must take the same steps."""
+        return self.fabric.broadcast(self.progress(self.step, self.seconds))
 
     def _images(self) -> Canvas:
         """Give this process's share of the step's images; how many share them changes no pixel."""

@@ -1,6 +1,7 @@
 """Likelihoods of an image given its canvas. Each is one function, one line in the table."""
 
 from collections.abc import Callable
+from math import inf
 
 import pyro.distributions as dist
 import torch
@@ -49,7 +50,7 @@ def build_likelihood(config: ModelConfig, image_shape: tuple[int, int, int]) -> 
         UserError: If the canvas may leave [0, 1] but the likelihood needs probabilities.
     """
     name = likelihood_name(config, image_shape)
-    if config.pixel_scale <= 0:
+    if not 0 < config.pixel_scale < inf:
         raise UserError(f"pixel_scale must be above 0, got {config.pixel_scale:g}")
     if config.name == "rnp" and config.tree.composition == "sum" and name != "normal":
         raise UserError(

@@ -1,4 +1,10 @@
-"""The second term of eq. (1): a part's own patch should look like what its sub-parts are to draw."""
+"""The second term of eq. (1): a part's own patch should look like what its sub-parts are to draw.
+
+    (1 / tau^2) || sum_t g(x_t^2, a_t^2) - x_t^patch ||^2,  x_t^patch the image transformed by g^-1(a_t^2)
+
+The printed sum mixes frames: g pastes into the image, while x^patch is in the part's frame; t is bound on one side
+only. The equation's levels 2 and 1 are levels 1 and 0 here: parts and leaves.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,13 +25,13 @@ from rnp_pyro.tree import Tree
 class PartTerm:
     """Log likelihood of the parts' own patches, weighted, for a tree of two or more levels.
 
-    Departure: it is the run's likelihood of the patch, which for ``normal`` is eq. (1)'s squared error; with more than
-    two levels it is summed over all levels between root and leaves.
+    Departure: it is the run's likelihood, which for ``normal`` is eq. (1)'s squared error; with more than two levels it
+    is summed over all levels between root and leaves.
 
     Args:
         weight: Its weight; 1 / (number of parts) in eq. (1).
-        target: ``zoomed``, the image zoomed in at each part's pose, without a gradient through the crop (the paper), or
-            ``pasted``, the parts pasted together against the whole image.
+        target: ``zoomed``, each patch against the image zoomed in at its pose, or ``pasted``, the patches pasted
+            together against the whole image.
     """
 
     weight: float
@@ -39,7 +45,11 @@ class PartTerm:
 
 
 def zoomed(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, level: int) -> Float[Tensor, "*batch"]:
-    """Compare each patch of ``level`` with ``x^patch``, the image zoomed in at the node's pose."""
+    """Compare each patch of ``level`` with ``x^patch``, the image zoomed in at the node's pose.
+
+    Departure: both sides in the part's frame, squared part by part. No gradient goes through the crop, as in the
+    authors' code.
+    """
     nodes = parse.at(level)
     poses = (parse.at(upper).pose for upper in range(tree.num_levels - 1, level - 1, -1))
     pose = reduce(compose_children, poses).detach()
@@ -50,7 +60,10 @@ def zoomed(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, lev
 
 
 def pasted(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, level: int) -> Float[Tensor, "*batch"]:
-    """Compare the whole image with the tree cut off at ``level``. Departure: eq. (1) compares patch by patch."""
+    """Compare the whole image with the tree cut off at ``level``.
+
+    Departure: both sides in the image's frame, the sum over parts inside the norm.
+    """
     return likelihood(tree.fold(parse, leaf_level=level)).log_prob(images)
 
 

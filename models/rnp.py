@@ -15,6 +15,7 @@ from models.likelihood import Likelihood, build_likelihood
 from models.part_term import PartTerm
 from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
 from rnp_pyro.tree import Tree
 
@@ -61,7 +62,13 @@ class RNP(PyroModule):
 
 
 def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> RNP:
-    """Build the model for images of one shape (channels, rows, columns)."""
+    """Build the model for images of one shape (channels, rows, columns).
+
+    Raises:
+        UserError: If settings do not fit.
+    """
+    if not config.part_term_weight >= 0:
+        raise UserError(f"part_term_weight must be at least 0, got {config.part_term_weight:g}")
     tree = build_tree(config.tree, config.latent_size, image_shape)
     has_parts = config.part_term_weight > 0 and tree.num_levels > 1
     part_term = PartTerm(config.part_term_weight, config.part_term_target) if has_parts else None

@@ -7,6 +7,7 @@ from pyro.nn import PyroModule
 
 from models.likelihood import Likelihood, build_likelihood
 from rnp_pyro.config import ModelConfig
+from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ConvDecoder
 from rnp_pyro.shapes import Canvas
 
@@ -36,6 +37,12 @@ class VAE(PyroModule):
 
 
 def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> VAE:
-    """Build the baseline for images of one shape (channels, rows, columns)."""
+    """Build the baseline for images of one shape (channels, rows, columns).
+
+    Raises:
+        UserError: If settings do not fit.
+    """
+    if config.latent_size < 1:
+        raise UserError(f"latent_size must be at least 1, got {config.latent_size}")
     decoder = ConvDecoder(config.latent_size, image_shape)
     return VAE(decoder, build_likelihood(config, image_shape))

@@ -39,9 +39,9 @@ class PoseLimits:
             raise UserError(f"scale limits must be 0 < low <= high, got ({low:g}, {high:g}): give them in that order")
         if not 0 <= self.rotation <= pi:
             raise UserError(f"rotation_limit must be within [0, pi] radians, got {self.rotation:g}")
-        if self.shear < 0:
+        if not self.shear >= 0:
             raise UserError(f"shear_limit must be at least 0, got {self.shear:g}")
-        if self.gain <= 0:
+        if not self.gain > 0:
             raise UserError(f"action_gain must be above 0, got {self.gain:g}")
         if self.largest_extent > 1:
             raise UserError(

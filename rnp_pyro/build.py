@@ -17,7 +17,7 @@ def build_tree(config: TreeConfig, latent_size: int, image_shape: tuple[int, int
 
     Args:
         config: The tree's settings.
-        latent_size: abs(z).
+        latent_size: |z|.
         image_shape: Channels, rows and columns of the images, which are the root's canvases.
 
     Raises:
@@ -89,6 +89,6 @@ def _levels(config: TreeConfig, image_size: tuple[int, int]) -> tuple[Level, ...
 
 
 def _feedback(levels: tuple[Level, ...], patch_shape: tuple[int, int, int], latent_size: int) -> nn.ModuleList:
-    """Make the layers from a child's canvas to abs(z), for programs of levels 1, ..., K."""
+    """Make the layers from a child's canvas to |z|, for programs of levels 1, ..., K."""
     child_sizes = [patch_shape[1:], *(level.canvas_size for level in reversed(levels[1:]))]
     return nn.ModuleList(nn.Linear(patch_shape[0] * prod(size), latent_size) for size in child_sizes)

@@ -57,6 +57,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         write(temporary)
+        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -124,7 +125,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"expected a checkpoint in {path}, found none: the run has none to go on from") from None
     except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
         raise UserError(f"cannot load the checkpoint {path}: {_first_line(error)}") from None

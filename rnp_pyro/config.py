@@ -64,13 +64,13 @@ class ModelConfig:
 
     Args:
         name: Which program: rnp, or vae, the flat convolutional baseline.
-        latent_size: Size of every program's latent, abs(z).
+        latent_size: Size of every program's latent, |z|.
         likelihood: normal (fixed scale; eq. 1 is this one), bernoulli (pixels are binarised at random anew in each
             step), continuous_bernoulli, or auto: bernoulli for grey images, normal for colour.
         pixel_scale: Standard deviation of the normal likelihood, on pixels in [0, 1].
         part_term_weight: Weight of eq. (1)'s part term in training, at least 0; the paper's is 1 / (number of parts).
         part_term_target: What the parts' own patches are compared with: zoomed, the image zoomed in at each part's
-            pose (the paper), or pasted, the parts pasted together against the whole image.
+            pose, or pasted, the parts pasted together against the whole image.
         tree: The recursive neural program; the vae ignores it.
     """
 

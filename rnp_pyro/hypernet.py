@@ -24,10 +24,10 @@ class NetworkShapes:
     """Sizes of one generated network, ``f_state`` or ``f_policy`` with its encoder and decoder.
 
     Args:
-        input_size: The encoder's input: abs(z) of the last part's estimate and six of the last action.
+        input_size: The encoder's input: |z| of the last part's estimate and six of the last action.
         hidden_size: Units of the encoder and of the decoder's hidden layer (64 in the appendix).
-        state_size: Units of the recurrent network, abs(z).
-        initial_size: Size of the initial output: abs(z) for the state network, six for the policy.
+        state_size: Units of the recurrent network, |z|.
+        initial_size: Size of the initial output: |z| for the state network, six for the policy.
         output_size: What the decoder emits: the numbers of a patch, or six of an action.
     """
 
@@ -100,7 +100,7 @@ class Hypernet(nn.Module):
     bias, and small weights: every program starts as the same working network, modulated by z.
 
     Args:
-        latent_size: abs(z).
+        latent_size: |z|.
         shapes: The network to generate.
         num_layers: Layers, the heads' included; at least 2.
         hidden_size: Units of each hidden layer.
@@ -153,7 +153,7 @@ class LevelHypernets(nn.Module):
     The paper uses the same pair at all levels, and names the other two as its extensions (section 4).
 
     Args:
-        latent_size: abs(z).
+        latent_size: |z|.
         state: The state network to generate.
         policy: The policy network to generate.
         num_layers: Layers of each hypernetwork.

@@ -83,7 +83,7 @@ class ConvDecoder(nn.Module):
     channel (a test counts them).
 
     Args:
-        latent_size: abs(z).
+        latent_size: |z|.
         image_shape: Channels, rows and columns of the images.
     """
 

@@ -29,7 +29,7 @@ def network_shapes(latent_size: int, hidden_size: int, patch_numel: int) -> tupl
     """Give the shapes of the state network and of the policy network of a program.
 
     Args:
-        latent_size: abs(z); also the hidden size of both recurrent networks.
+        latent_size: |z|; also the hidden size of both recurrent networks.
         hidden_size: Units of encoders and decoders (64 in the appendix).
         patch_numel: Numbers in a decoded patch: channels x rows x columns.
     """
@@ -96,6 +96,8 @@ def propose(
     params: ProgramParams, state: ProgramState, activation: Callable[[Tensor], Tensor], gain: float = 1.0
 ) -> Proposal:
     """Run one step: ``z_{t+1} = f_state(z_t, a_t)``, ``a_{t+1} = f_policy(z_t, a_t)`` (lines 6 and 7 of Algorithm 1).
+
+    Departure: the encoders see the action bounded to (-1, 1), as the pose does.
 
     Each f is a vanilla recurrent network behind a one-layer encoder; the policy's output passes through its decoder.
 

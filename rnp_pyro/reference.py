@@ -1,10 +1,13 @@
 """Algorithm 1, read aloud: the executable specification that the engine is tested and timed against.
 
-Depth first, one program at a time, batched over images only; slow and plain. It takes its weights from a
-:class:`~rnp_pyro.tree.Tree`, and shares with it the splitting of the hypernetworks' output and nothing else.
+Depth first, one program at a time, batched over images only; slow and plain. It takes its weights and hypernetworks
+from a :class:`~rnp_pyro.tree.Tree`, shares with the engine the splitting of what they generate, and has its own of all
+the rest.
 
 What the printed algorithm lacks:
 
+- Departure (line 9): counted from level k its test ``level > 0`` runs k + 1 levels of programs. Here leaves are level 0
+  and only decoded.
 - Departure (line 10): it adds the child's canvas without pasting it. We apply g, as eq. (1) does.
 - Departure (line 12): it returns nothing at the leaves. We return the decoded patch.
 - Departure (line 16): it multiplies noise with exp(logvar), a variance. Drawing z^K is the guide's task here, with

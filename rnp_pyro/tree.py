@@ -82,7 +82,7 @@ class Tree(nn.Module):
         hypernets: ``H_state`` and ``H_policy``.
         levels: What is fixed for levels K, ..., 1: the root's first.
         rendering: How latents become pixels.
-        feedback: For each level 1, ..., K a linear layer from a child's canvas to abs(z), the dotted line of fig. 2b:
+        feedback: For each level 1, ..., K a linear layer from a child's canvas to |z|, the dotted line of fig. 2b:
             the parent's next step takes it as its estimate of the last part. None: Algorithm 1 as printed.
         initial_leak: Probability of a bright pixel without any part at the start, in (0, 1), learned for each channel;
             ``noisy_or`` only.
@@ -111,7 +111,7 @@ class Tree(nn.Module):
 
     @property
     def latent_size(self) -> int:
-        """Size of every program, abs(z)."""
+        """Size of every program, |z|."""
         return self.hypernets.latent_size
 
     @property
@@ -159,7 +159,10 @@ class Tree(nn.Module):
             canvas = compose_canvases(pasted, self.rendering.composition)
 
     def decode_patch(self, params: ProgramParams, z: Latent) -> Float[Tensor, "*batch C p p"]:
-        """Decode a child's latent into its own patch, ``dec_state`` (line 8)."""
+        """Decode a child's latent into its own patch, ``dec_state`` (line 8).
+
+        Departure: at the patch's size; the authors' code decodes at the image's and shrinks. As sharp, and far cheaper.
+        """
         activation = PATCH_ACTIVATIONS[self.rendering.patch_activation]
         return activation(decode(params.state_params, z)).unflatten(-1, self.rendering.patch_shape)
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from examples import report
-from examples.report import draw_figures, draw_parts, git_commit, summary, versions
-from examples.report import test_numbers as measure
+from examples.report import draw_figures, draw_parts, git_commit, measure, summary, versions
 from examples.run import open_trained
 from inference.evaluate import elbo_terms, reconstruct
 from rnp_pyro.data import ImageData, to_unit

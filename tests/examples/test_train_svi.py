@@ -327,6 +327,12 @@ def test_resuming_from_a_checkpoint_of_something_else(call, finished):
     assert "is damaged or of another model" in unchanged(finished, call, "--train.steps=6")
 
 
+@pytest.mark.parametrize("option", ["--preset=mnist", "--run=elsewhere"])
+def test_resuming_with_another_start(call, finished, option):
+    message = unchanged(finished, call, "--train.steps=6", option)
+    assert message.startswith(f"--resume goes on in {finished} with its own settings")
+
+
 def test_resuming_without_a_checkpoint(call, finished):
     (finished / "checkpoint.pt").unlink()
     assert "found none" in unchanged(finished, call, "--train.steps=6")

@@ -9,6 +9,8 @@ from pyro import poutine
 from pyro.infer import Predictive, Trace_ELBO
 
 from models import MODELS
+from rnp_pyro.config import ModelConfig
+from rnp_pyro.errors import UserError
 
 MakePair = Callable[..., tuple]
 CheckShapes = Callable[..., None]
@@ -129,3 +131,9 @@ def test_a_batch_may_have_one_image(make_pair: MakePair, images: torch.Tensor):
     model, guide = make_pair()
     assert model(images[:1]).shape == (1, 1, 12, 12)
     assert Trace_ELBO().loss(model, guide, images[:1]) > 0
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan")])
+def test_a_negative_part_term_is_refused(weight):
+    with pytest.raises(UserError, match="part_term_weight must be at least 0"):
+        MODELS["rnp"](ModelConfig(part_term_weight=weight), (1, 12, 12))

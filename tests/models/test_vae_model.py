@@ -6,6 +6,10 @@ import pytest
 import torch
 from pyro import poutine
 
+from models import MODELS
+from rnp_pyro.config import ModelConfig
+from rnp_pyro.errors import UserError
+
 MakePair = Callable[..., tuple]
 CheckShapes = Callable[..., None]
 
@@ -44,3 +48,8 @@ def test_it_has_no_part_term(make_pair: MakePair, images: torch.Tensor):
 def test_colour_images_are_decoded_in_colour(make_pair: MakePair):
     model, _ = make_pair("vae", image_shape=(3, 10, 14))
     assert model(torch.rand(2, 3, 10, 14)).shape == (2, 3, 10, 14)
+
+
+def test_an_empty_latent_is_refused():
+    with pytest.raises(UserError, match="latent_size must be at least 1, got 0"):
+        MODELS["vae"](ModelConfig(name="vae", latent_size=0), (1, 12, 12))
