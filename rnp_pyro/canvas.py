@@ -6,16 +6,19 @@ import torch
 import torch.nn.functional as F
 
 from rnp_pyro.affine import invert
-from rnp_pyro.shapes import Canvas, Float, Pose, Tensor
+from rnp_pyro.shapes import Canvas, Float, Pose, Tensor, flatten_batch
 
 Interpolation = Literal["bilinear", "bicubic"]
 Composition = Literal["sum", "noisy_or"]
+
+Resized = Float[Tensor, "*batch C rows columns"]
+"""An image on a grid of another size than the one that it came from."""
 
 MOST_INK = 1 - 1e-6
 """Largest value of a part under ``noisy_or``: its logarithm of staying dark must be finite."""
 
 
-def paste(part: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> Canvas:
+def paste(part: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> Resized:
     """Place a part into its parent's reference frame: ``g(x, a)`` of eq. (1).
 
     Args:
@@ -31,7 +34,7 @@ def paste(part: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interp
     return _sample(part, invert(pose), size, interpolation)
 
 
-def crop(canvas: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> Canvas:
+def crop(canvas: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interpolation = "bilinear") -> Resized:
     """Zoom in on the part at ``pose``: ``g`` with the inverse transform, ``x^patch`` of eq. (1).
 
     Arguments are those of :func:`paste`; ``size`` is the part's.
@@ -64,10 +67,10 @@ def compose_canvases(
     return -torch.expm1(log_dark)
 
 
-def _sample(image: Canvas, to_image: Pose, size: tuple[int, int], interpolation: Interpolation) -> Canvas:
+def _sample(image: Canvas, to_image: Pose, size: tuple[int, int], interpolation: Interpolation) -> Resized:
     """Read ``image`` at the places to which ``to_image`` maps the pixels of a grid of ``size``; zero outside."""
     *batch, channels, _, _ = image.shape
-    flat_image, flat_pose = image.flatten(0, -4), to_image.flatten(0, -3)
+    flat_image, flat_pose = flatten_batch(image, 3), flatten_batch(to_image, 2)
     grid = F.affine_grid(flat_pose, [flat_pose.shape[0], channels, *size], align_corners=False)
     sampled = F.grid_sample(flat_image, grid, mode=interpolation, padding_mode="zeros", align_corners=False)
-    return sampled.unflatten(0, batch)
+    return sampled.reshape(*batch, *sampled.shape[1:])

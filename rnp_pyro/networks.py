@@ -9,12 +9,17 @@ from math import prod
 import torch.nn.functional as F
 from torch import nn
 
-from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
+from rnp_pyro.shapes import Canvas, Float, Latent, Tensor, flatten_batch
 
 CHANNELS = 32
+"""Channels of every ResNet block (appendix)."""
+
 BLOCK_STRIDES = (2, 1, 2, 1, 1)
+"""Of the five blocks: two of them halve rows and columns."""
+
 NUM_LINEAR = 4
 LINEAR_SIZE = 64
+"""Fully connected layers, and units of each (appendix)."""
 
 
 class ResNetBlock(nn.Module):
@@ -69,9 +74,8 @@ class ResNetEncoder(nn.Module):
 
     def forward(self, image: Canvas) -> Float[Tensor, "*batch 64"]:
         """Map images to features."""
-        flat = image.flatten(0, -4) if image.dim() > 3 else image[None]
-        features = self.linear(self.blocks(flat).flatten(-3))
-        return features.unflatten(0, image.shape[:-3]) if image.dim() > 3 else features[0]
+        features = self.linear(self.blocks(flatten_batch(image, 3)).flatten(-3))
+        return features.reshape(*image.shape[:-3], self.out_size)
 
 
 class ConvDecoder(nn.Module):
@@ -106,13 +110,13 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Latent) -> Canvas:
         """Map latents to pixels before any activation."""
-        features = self.linear(z.flatten(0, -2)).unflatten(-1, self.small)
+        features = self.linear(flatten_batch(z, 1)).unflatten(-1, self.small)
         _, height, width = self.image_shape
         for block, stride in zip(self.blocks, reversed(BLOCK_STRIDES), strict=True):
             features = block(features)
             if stride == 2:
                 features = F.interpolate(features, scale_factor=2.0, mode="nearest")
-        return self.to_pixels(features)[..., :height, :width].unflatten(0, z.shape[:-1])
+        return self.to_pixels(features)[..., :height, :width].reshape(*z.shape[:-1], *self.image_shape)
 
 
 def keep_variance(layer: nn.Module) -> nn.Module:

@@ -9,8 +9,17 @@ are checked by jaxtyping and beartype; at run time they cost nothing.
 | ``N`` | nodes of one level of a tree, children of one parent adjacent |
 | ``T`` | steps of a program |
 | ``C H W`` | channels, rows and columns of an image, a canvas or a part |
-| ``P`` | generated parameters of one network |
+| ``P Q`` | generated parameters of one state network and of one policy network |
+| ``p`` | rows and columns of a patch |
+| ``M`` | programs side by side, batch and nodes flattened; also children, where N are their parents |
+| ``B`` | images, where no other dimension may stand to the left (``reference.py``) |
+| ``n S h w`` | in figures: images shown, steps of a part's program, rows and columns of a part |
+
+A level is an integer, 0 for leaves to K for the root. Docstrings write ``|z|`` for the size Z of a latent, as the paper
+does.
 """
+
+from math import prod
 
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -30,4 +39,10 @@ Canvas = Float[Tensor, "*batch C H W"]
 ByteImages = UInt8[Tensor, "N C H W"]
 """A data set's images, 0 to 255."""
 
-__all__ = ["Action", "Bool", "ByteImages", "Canvas", "Float", "Latent", "Pose", "Tensor", "UInt8"]
+
+def flatten_batch(tensor: Tensor, event_dims: int) -> Tensor:
+    """Join all dimensions left of the last ``event_dims`` into one; none at all become one of size 1."""
+    return tensor.reshape(prod(tensor.shape[:-event_dims]), *tensor.shape[-event_dims:])
+
+
+__all__ = ["Action", "Bool", "ByteImages", "Canvas", "Float", "Latent", "Pose", "Tensor", "UInt8", "flatten_batch"]

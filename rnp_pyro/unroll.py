@@ -9,11 +9,12 @@ A layer ``y = [x, 1] W`` has its bias as the last row of W; the hypernetworks' o
 For every layer, with the error ``e = dL/dy``: ``dL/dx = e W^T`` and, over all steps, ``dL/dW = sum_t [x_t, 1]^T e_t``.
 
     seen_t   = [z_{t-1}, squash(a_{t-1})]
-    e_t      = elu([seen_t, 1] E)                       E, R: encoder and recurrent layer, one of each network
-    z_t      = f([e_t, z_{t-1}, 1] R)                   f: the state activation
-    d_t, p_t = the same with the policy's E and R, p_{t-1} in place of z_{t-1}, and elu for f
-    a_t      = [elu([p_t, 1] D), 1] O                   D, O: the policy's decoder
-    patch_t  = [elu([z_t, 1] D), 1] O                   D, O: the state network's decoder
+    e_t      = elu([seen_t, 1] E)                       E, R, D, O: the state network's encoder, recurrent layer, and
+    z_t      = f([e_t, z_{t-1}, 1] R)                   two decoder layers; f: the state activation
+    patch_t  = [elu([z_t, 1] D), 1] O
+    e'_t     = elu([seen_t, 1] E')                      E', R', D', O': the policy network's
+    p_t      = elu([e'_t, p_{t-1}, 1] R')
+    a_t      = [elu([p_t, 1] D'), 1] O'
 
 With ``elu(u) = y``, ``elu'(u) = 1 + min(y, 0)``; with ``tanh(u) = y``, ``tanh'(u) = 1 - y^2``.
 """
@@ -29,7 +30,7 @@ from torch.autograd.function import once_differentiable
 from rnp_pyro.affine import squash, squash_slope
 from rnp_pyro.hypernet import NetworkShapes
 from rnp_pyro.program import STATE_ACTIVATIONS, StateActivation
-from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.shapes import Float, Tensor, flatten_batch
 
 
 def unroll(
@@ -54,9 +55,10 @@ def unroll(
         The children's latents, actions and decoded patches (before their activation).
     """
     batch = flat_state.shape[:-1]
-    flats = flat_state.flatten(0, -2), flat_policy.flatten(0, -2)
-    z, action, patch = _Unroll.apply(*flats, shapes, num_steps, activation, gain)  # type: ignore[misc]
-    return z.unflatten(0, batch), action.unflatten(0, batch), patch.unflatten(0, batch)
+    flats = flatten_batch(flat_state, 1), flatten_batch(flat_policy, 1)
+    outputs: tuple[Tensor, ...] = _Unroll.apply(*flats, shapes, num_steps, activation, gain)  # type: ignore[assignment]
+    z, action, patch = (output.reshape(*batch, *output.shape[1:]) for output in outputs)
+    return z, action, patch
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,11 @@ def _blank_tape(like: Tensor, num_steps: int, shapes: NetworkShapes) -> _Tape:
 
 
 class _Unroll(torch.autograd.Function):
+    """The recurrence of the module's docstring and its gradient, for M programs.
+
+    Both are longer than a function should be: each is one recurrence whose lines share all their variables.
+    """
+
     @staticmethod
     def forward(
         ctx: Any,

@@ -269,3 +269,8 @@ def test_ink_on_a_part_moves_and_brightens_it():
     canvas = compose_canvases(paste(patch, pose_from_action(action, PoseLimits()), (12, 12))[None], "noisy_or")
     gradients = torch.autograd.grad(canvas[..., 5, 4].sum(), [action, patch])
     assert all(gradient.abs().max() > 1e-3 for gradient in gradients)
+
+
+def test_paste_without_any_batch_dimension():
+    part, pose = torch.rand(3, 5, 7), torch.tensor([[0.5, 0.0, 0.2], [0.0, 0.4, -0.1]])
+    torch.testing.assert_close(paste(part, pose, (9, 8)), paste(part[None], pose[None], (9, 8))[0])
