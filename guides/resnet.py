@@ -1,6 +1,6 @@
 """The appendix's guide: a ResNet reads the image, and the root latent's posterior is a diagonal normal."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyro
 import torch
@@ -14,6 +14,7 @@ from rnp_pyro.networks import ResNetEncoder
 from rnp_pyro.shapes import Canvas
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """What this guide must know of the model: a tree knows it, and so does the flat baseline's decoder."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pyro.nn import PyroModule
 from torch import nn
@@ -19,6 +19,7 @@ Prepare = Callable[[ByteImages, int], Canvas]
 """From bytes and the step to what the likelihood observes: pixels in [0, 1], or binary ones drawn anew each step."""
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Who keeps what a run tells; of a distributed run only the first process's row, save and warn are called."""
 

@@ -5,25 +5,26 @@ from math import inf
 
 import pyro.distributions as dist
 import torch
-from pyro.distributions import Normal, TorchDistribution
+from pyro.distributions import Normal
+from pyro.distributions.torch_distribution import TorchDistributionMixin
 
 from rnp_pyro.config import ModelConfig, likelihood_name
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
 
-Likelihood = Callable[[Canvas], TorchDistribution]
+Likelihood = Callable[[Canvas], TorchDistributionMixin]
 """From canvases ``[*batch C H W]`` to a distribution with batch shape ``*batch`` and event shape ``C H W``."""
 
 CLOSEST = 1e-6
 """Least distance of a probability from 0 and 1: bicubic pasting overshoots, and a logarithm must stay finite."""
 
 
-def normal(canvas: Canvas, scale: float) -> TorchDistribution:
+def normal(canvas: Canvas, scale: float) -> TorchDistributionMixin:
     """Pixels of fixed standard deviation around the canvas: up to a constant the first term of eq. (1)."""
     return Normal(_wide(canvas), scale).to_event(3)
 
 
-def bernoulli(canvas: Canvas) -> TorchDistribution:
+def bernoulli(canvas: Canvas) -> TorchDistributionMixin:
     """Binary pixels; the canvas is their probability. Departure: eq. (1) is a squared error, without a distribution.
 
     Grey targets are accepted without a check: eq. (1)'s zoomed-in patches are grey even where the image is binary.
@@ -31,9 +32,9 @@ def bernoulli(canvas: Canvas) -> TorchDistribution:
     return dist.Bernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST), validate_args=False).to_event(3)
 
 
-def continuous_bernoulli(canvas: Canvas) -> TorchDistribution:
+def continuous_bernoulli(canvas: Canvas) -> TorchDistributionMixin:
     """Pixels in [0, 1] (Loaiza-Ganem & Cunningham 2019); the canvas is the parameter, not the mean."""
-    return dist.ContinuousBernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST), validate_args=False).to_event(3)
+    return dist.ContinuousBernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST)).to_event(3)
 
 
 LIKELIHOODS: dict[str, Callable[[ModelConfig], Likelihood]] = {

@@ -37,14 +37,18 @@ class PartTerm:
     weight: float
     target: PartTermTarget
 
-    def __call__(self, tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood) -> Float[Tensor, "*batch"]:
+    def __call__(
+        self, tree: Tree, parse: Parse, images: Float[Tensor, "*#batch C H W"], likelihood: Likelihood
+    ) -> Float[Tensor, "*batch"]:
         """Weigh the log likelihood of the patches, in nats per image."""
         compare = TARGETS[self.target]
         terms = [compare(tree, parse, images, likelihood, level) for level in range(1, tree.num_levels)]
         return self.weight * torch.stack(terms).sum(0)
 
 
-def zoomed(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, level: int) -> Float[Tensor, "*batch"]:
+def zoomed(
+    tree: Tree, parse: Parse, images: Float[Tensor, "*#batch C H W"], likelihood: Likelihood, level: int
+) -> Float[Tensor, "*batch"]:
     """Compare each patch of ``level`` with ``x^patch``, the image zoomed in at the node's pose.
 
     Departure: both sides in the part's frame, squared part by part. No gradient goes through the crop, as in the
@@ -59,7 +63,9 @@ def zoomed(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, lev
     return likelihood(nodes.patch).log_prob(patches).sum(-1)
 
 
-def pasted(tree: Tree, parse: Parse, images: Canvas, likelihood: Likelihood, level: int) -> Float[Tensor, "*batch"]:
+def pasted(
+    tree: Tree, parse: Parse, images: Float[Tensor, "*#batch C H W"], likelihood: Likelihood, level: int
+) -> Float[Tensor, "*batch"]:
     """Compare the whole image with the tree cut off at ``level``.
 
     Departure: both sides in the image's frame, the sum over parts inside the norm.

@@ -16,7 +16,7 @@ from models.part_term import PartTerm
 from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.shapes import Canvas
+from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.tree import Tree
 
 
@@ -40,7 +40,7 @@ class RNP(PyroModule):
         """What a guide is built for."""
         return self.tree
 
-    def forward(self, images: Canvas) -> Canvas:
+    def forward(self, images: Float[Tensor, "images C H W"]) -> Float[Tensor, "*batch images C H W"]:
         """Draw z, unfold, fold, observe.
 
         Args:

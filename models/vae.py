@@ -9,7 +9,7 @@ from models.likelihood import Likelihood, build_likelihood
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ConvDecoder
-from rnp_pyro.shapes import Canvas
+from rnp_pyro.shapes import Float, Tensor
 
 
 class VAE(PyroModule):
@@ -25,7 +25,7 @@ class VAE(PyroModule):
         self.decoder = decoder
         self.likelihood = likelihood
 
-    def forward(self, images: Canvas) -> Canvas:
+    def forward(self, images: Float[Tensor, "images C H W"]) -> Float[Tensor, "*batch images C H W"]:
         """Draw z, decode, observe; arguments and result are those of the RNP."""
         decoder = self.decoder  # Read once: Pyro registers all its parameters each time.
         prior = Normal(images.new_zeros(decoder.latent_size), 1).to_event(1)

@@ -26,7 +26,7 @@ def paste(part: Canvas, pose: Pose, size: tuple[int, int], interpolation: Interp
         pose: The part's pose in the parent's frame.
         size: Rows and columns of the parent's canvas, in pixels.
         interpolation: ``bilinear`` (the paper), or ``bicubic``, whose derivative is continuous (section 4 asks for
-            smoother than bilinear); it overshoots by up to a few per cent.
+            smoother than bilinear); it overshoots at sharp edges, by up to a quarter of a step there.
 
     Returns:
         The part on an otherwise dark canvas of that size.

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -127,7 +126,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"expected a checkpoint in {path}, found none: the run has none to go on from") from None
-    except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
+    except Exception as error:  # of a damaged file torch.load raises almost anything
         raise UserError(f"cannot load the checkpoint {path}: {_first_line(error)}") from None
 
 

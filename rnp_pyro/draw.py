@@ -4,7 +4,7 @@ The core is deterministic. A Pyro program passes a ``draw`` down the tree; what 
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rnp_pyro.shapes import Float, Tensor
 
@@ -29,6 +29,7 @@ class Context:
     canvas: Float[Tensor, "*batch N C H W"]
 
 
+@runtime_checkable
 class Draw(Protocol):
     """How randomness enters the tree: called for each node's action and then for its latent."""
 

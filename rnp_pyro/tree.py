@@ -172,7 +172,7 @@ class Tree(nn.Module):
         return split_program(state, policy, self.hypernets.shapes)
 
     def _paste_children(
-        self, level: int, canvas: Float[Tensor, "*batch N C h w"], pose: Float[Tensor, "*batch N 2 3"]
+        self, level: int, canvas: Float[Tensor, "*batch M C h w"], pose: Float[Tensor, "*batch M 2 3"]
     ) -> PastedChildren:
         settings = self.settings(level)
         pasted = paste(canvas, pose, settings.canvas_size, self.rendering.interpolation)
@@ -191,7 +191,8 @@ class Tree(nn.Module):
             children = self._unroll(level, z)
             if level == 1:
                 return (children,)
-            return (children, *self._unfold_level(level - 1, children.z, pose, draw, steps))
+            child_pose = compose_children(pose, children.pose)
+            return (children, *self._unfold_level(level - 1, children.z, child_pose, draw, steps))
         walk = self._walk(level, z, pose, draw, steps)
         children = merge_steps([child for child, _ in walk], num_parents=z.shape[-2])
         if level == 1:

@@ -1,4 +1,9 @@
-"""What every test runs under, and tiny trees, models and images to test with."""
+"""What every test runs under, and tiny trees, models and images to test with.
+
+Annotated shapes are checked: the import hook is set here, before anything that it is to look at is imported.
+"""
+
+# ruff: noqa: E402
 
 import inspect
 import re
@@ -10,9 +15,16 @@ import pyro
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import install_import_hook
 from pyro import poutine
 from pyro.nn import PyroModule
 from torch import nn
+
+# An int passes for a float, as PEP 484 has it.
+install_import_hook(
+    ["rnp_pyro", "models", "guides", "inference"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 from guides import GUIDES
 from models import MODELS

@@ -93,7 +93,7 @@ def test_particles_agree_with_single_draws(make_pair: MakePair, images: torch.Te
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("likelihood", ["normal", "bernoulli"])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("target", ["zoomed", "pasted"])
 def test_the_traced_model_runs_on_the_meta_device(
     make_pair: MakePair, images: torch.Tensor, name: str, likelihood: str, target: str

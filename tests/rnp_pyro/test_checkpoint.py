@@ -154,7 +154,7 @@ def damaged(path: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("kind", ["empty", "truncated", "beginning", "zeros", "noise", "json"])
+@pytest.mark.parametrize("kind", ["empty", "truncated", "beginning", "text", "zeros", "noise", "json"])
 def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, kind: str):
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(STATE, path)

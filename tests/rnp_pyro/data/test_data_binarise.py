@@ -17,7 +17,7 @@ def test_to_unit():
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 1, 1, 3)
     unit = to_unit(images)
     assert unit.dtype == torch.float32
-    torch.testing.assert_close(unit.flatten(), torch.tensor([0.0, 0.2, 1.0]))
+    torch.testing.assert_close(unit.flatten(), torch.tensor([0.0, 0.2, 1.0], dtype=torch.float32))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
