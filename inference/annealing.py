@@ -1,0 +1,187 @@
+"""Starts for chains: populations that walk from the prior to the posterior of one image's root latent.
+
+    p_b(z) ~ p(z) p(x | z)^b,  b = 0 -> 1
+
+Sequential Monte Carlo (Del Moral, Doucet & Jasra 2006): at each temperature a population is weighed and resampled, then
+moved by Hamiltonian Monte Carlo. A chain that starts at a draw of the prior and follows the gradient at once may be
+caught by a poor parse for good; a walker of a population that is caught is resampled away. Each chain has a population
+of its own, started from draws of the prior of its own: chains that agree have not seen each other. What they share is
+how they move: temperatures, step size and covariance. The product of the mean weights is an unbiased estimate of p(x).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import exp, log
+
+import torch
+
+from inference.evaluate import seeded
+from inference.log_joint import WIDE, LogJoint
+from rnp_pyro.shapes import Float, Tensor
+
+BISECTIONS = 40
+PRIOR_DRAWS = 5
+"""The covariance of so many more draws, the prior's, is mixed into a population's: few walkers span few directions."""
+
+
+@dataclass(frozen=True)
+class AnnealingSettings:
+    """How populations walk.
+
+    Args:
+        population: Walkers of each chain, at least 2.
+        kept: Share of a population's effective size that one temperature's weights leave, between 0 and 1: the larger,
+            the more temperatures.
+        leapfrogs: Leapfrog steps of a move, at least 1.
+        acceptance: Acceptance that the step size is adapted to, between 0 and 1.
+        settling: Moves after the last temperature; their second half gives the covariance; at least 2.
+    """
+
+    population: int = 16
+    kept: float = 0.8
+    leapfrogs: int = 8
+    acceptance: float = 0.7
+    settling: int = 16
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Where populations ended.
+
+    Args:
+        z: One walker of each population.
+        covariance: Of all walkers of all populations, at the posterior.
+        log_evidence: Each population's estimate of log p(x), nats; of p(x) itself it is unbiased.
+        temperatures: How many there were.
+    """
+
+    z: Float[Tensor, "chains Z"]
+    covariance: Float[Tensor, "Z Z"]
+    log_evidence: Float[Tensor, " chains"]
+    temperatures: int
+
+
+@dataclass(frozen=True)
+class _Walkers:
+    """All populations at one temperature."""
+
+    z: Float[Tensor, "chains population Z"]
+    log_likelihood: Float[Tensor, "chains population"]
+    log_evidence: Float[Tensor, " chains"]
+    temperature: float = 0.0
+    step_size: float = 0.5
+
+
+def anneal(
+    target: LogJoint,
+    num_chains: int,
+    settings: AnnealingSettings,
+    seed: int,
+    tick: Callable[[float], object] = lambda temperature: None,
+) -> Starts:
+    """Walk ``num_chains`` independent populations from the prior to the posterior.
+
+    Args:
+        target: The log joint.
+        num_chains: Populations.
+        settings: How they walk.
+        seed: Of their draws; the global generator is put back.
+        tick: Told the temperature after each move.
+    """
+    with seeded(seed, target.image.device):
+        walkers = _from_prior(target, num_chains, settings.population)
+        temperatures, settled = 0, list[Tensor]()
+        while walkers.temperature < 1:
+            walkers = _cool(walkers, settings.kept)
+            walkers = _move(target, walkers, _mixed_covariance(walkers.z), settings)
+            temperatures += 1
+            tick(walkers.temperature)
+        for move in range(settings.settling):
+            seen = torch.cat([*settled, walkers.z], dim=1)
+            walkers = _move(target, walkers, _mixed_covariance(seen), settings)
+            if move >= settings.settling // 2:
+                settled.append(walkers.z)
+            tick(1.0)
+    covariance = _mixed_covariance(torch.cat(settled, dim=1))
+    return Starts(walkers.z[:, 0], covariance, walkers.log_evidence, temperatures)
+
+
+def next_temperature(log_likelihood: Float[Tensor, "chains population"], temperature: float, kept: float) -> float:
+    """Find the temperature whose weights leave the share ``kept`` of the populations' effective size, at most 1."""
+
+    def share(candidate: float) -> float:
+        weight = torch.softmax((candidate - temperature) * log_likelihood, dim=-1)
+        return (1 / weight.square().sum(-1)).mean().item() / weight.shape[-1]
+
+    low, high = temperature, 1.0
+    if share(high) >= kept:
+        return high
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if share(middle) >= kept else (low, middle)
+    return high  # above the last one, so that there is an end
+
+
+def _from_prior(target: LogJoint, num_chains: int, population: int) -> _Walkers:
+    z = target.draw_prior(num_chains * population).unflatten(0, (num_chains, population))
+    with torch.no_grad():
+        log_likelihood = target.terms(z).likelihood
+    return _Walkers(z, log_likelihood, log_likelihood.new_zeros(num_chains))
+
+
+def _cool(walkers: _Walkers, kept: float) -> _Walkers:
+    """Go on to the next temperature: weigh each population, and draw it anew from itself in proportion."""
+    temperature = next_temperature(walkers.log_likelihood, walkers.temperature, kept)
+    log_weight = (temperature - walkers.temperature) * walkers.log_likelihood
+    population = log_weight.shape[-1]
+    chosen = log_weight.softmax(-1).multinomial(population, replacement=True)
+    return replace(
+        walkers,
+        z=walkers.z.take_along_dim(chosen[..., None], dim=1),
+        log_likelihood=walkers.log_likelihood.take_along_dim(chosen, dim=1),
+        log_evidence=walkers.log_evidence + log_weight.logsumexp(-1) - log(population),
+        temperature=temperature,
+    )
+
+
+def _move(
+    target: LogJoint, walkers: _Walkers, covariance: Float[Tensor, "Z Z"], settings: AnnealingSettings
+) -> _Walkers:
+    """Move every walker by one step of Hamiltonian Monte Carlo in coordinates of unit covariance."""
+    factor = torch.linalg.cholesky(covariance)
+    z, momentum = walkers.z, torch.randn_like(walkers.z)
+    step_size = walkers.step_size * (0.8 + 0.4 * torch.rand_like(walkers.log_likelihood)[..., None])
+    log_density, gradient, _ = _climb(target, z, walkers.temperature)
+    energy = 0.5 * momentum.square().sum(-1) - log_density
+    for _ in range(settings.leapfrogs):
+        momentum = momentum + 0.5 * step_size * (gradient @ factor)
+        z = z + step_size * (momentum @ factor.mT)
+        log_density, gradient, log_likelihood = _climb(target, z, walkers.temperature)
+        momentum = momentum + 0.5 * step_size * (gradient @ factor)
+    new_energy = 0.5 * momentum.square().sum(-1) - log_density
+    acceptance = (energy - new_energy).clamp(max=0).exp().nan_to_num(0.0)
+    accepted = torch.rand_like(acceptance) < acceptance
+    return replace(
+        walkers,
+        z=torch.where(accepted[..., None], z, walkers.z),
+        log_likelihood=torch.where(accepted, log_likelihood, walkers.log_likelihood),
+        step_size=min(1.0, walkers.step_size * exp(0.5 * (acceptance.mean().item() - settings.acceptance))),
+    )
+
+
+def _climb(
+    target: LogJoint, z: Float[Tensor, "chains population Z"], temperature: float
+) -> tuple[Float[Tensor, "chains population"], Tensor, Float[Tensor, "chains population"]]:
+    """Give log p_b(z) up to its constant, its gradient, and log p(x | z)."""
+    z = z.detach().requires_grad_(True)
+    terms = target.terms(z)
+    log_density = terms.prior + temperature * terms.likelihood
+    (gradient,) = torch.autograd.grad(log_density.sum(), z)
+    return log_density.detach(), gradient, terms.likelihood.detach()
+
+
+def _mixed_covariance(z: Float[Tensor, "chains draws Z"]) -> Float[Tensor, "Z Z"]:
+    """Estimate the covariance of all walkers together, a few draws of the prior mixed in."""
+    flat = z.flatten(0, 1)
+    prior = torch.eye(flat.shape[-1], dtype=WIDE, device=flat.device)
+    return (len(flat) * flat.mT.cov() + PRIOR_DRAWS * prior) / (len(flat) + PRIOR_DRAWS)
