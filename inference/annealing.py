@@ -16,12 +16,14 @@ from math import exp, log
 import torch
 
 from inference.evaluate import seeded
-from inference.log_joint import WIDE, LogJoint
+from inference.log_joint import LogJoint
+from inference.seeds import ANNEALING, derive_seed
 from rnp_pyro.shapes import Float, Tensor
 
 BISECTIONS = 40
-PRIOR_DRAWS = 5
-"""The covariance of so many more draws, the prior's, is mixed into a population's: few walkers span few directions."""
+
+IMAGINED, THEIR_VARIANCE = 5, 0.05
+"""So many draws of so little a variance in each dimension are added to a covariance: a few walkers may span no volume."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class AnnealingSettings:
             the more temperatures.
         leapfrogs: Leapfrog steps of a move, at least 1.
         acceptance: Acceptance that the step size is adapted to, between 0 and 1.
-        settling: Moves after the last temperature; their second half gives the covariance; at least 2.
+        settling: Moves after the last temperature; their second half gives the covariance; at least 1.
     """
 
     population: int = 16
@@ -88,21 +90,19 @@ def anneal(
         seed: Of their draws; the global generator is put back.
         tick: Told the temperature after each move.
     """
-    with seeded(seed, target.image.device):
+    with seeded(derive_seed(seed, ANNEALING), target.image.device):
         walkers = _from_prior(target, num_chains, settings.population)
         temperatures, settled = 0, list[Tensor]()
         while walkers.temperature < 1:
             walkers = _cool(walkers, settings.kept)
-            walkers = _move(target, walkers, _mixed_covariance(walkers.z), settings)
+            walkers = _move(target, walkers, _covariance(walkers.z, dense=False), settings)
             temperatures += 1
             tick(walkers.temperature)
-        for move in range(settings.settling):
-            seen = torch.cat([*settled, walkers.z], dim=1)
-            walkers = _move(target, walkers, _mixed_covariance(seen), settings)
-            if move >= settings.settling // 2:
-                settled.append(walkers.z)
+        for _ in range(settings.settling):
+            settled.append(walkers.z)
+            walkers = _move(target, walkers, _covariance(torch.cat(settled, dim=1)), settings)
             tick(1.0)
-    covariance = _mixed_covariance(torch.cat(settled, dim=1))
+    covariance = _covariance(torch.cat(settled[settings.settling // 2 :], dim=1))
     return Starts(walkers.z[:, 0], covariance, walkers.log_evidence, temperatures)
 
 
@@ -180,8 +180,9 @@ def _climb(
     return log_density.detach(), gradient, terms.likelihood.detach()
 
 
-def _mixed_covariance(z: Float[Tensor, "chains draws Z"]) -> Float[Tensor, "Z Z"]:
-    """Estimate the covariance of all walkers together, a few draws of the prior mixed in."""
+def _covariance(z: Float[Tensor, "chains draws Z"], dense: bool = True) -> Float[Tensor, "Z Z"]:
+    """Estimate the covariance of all walkers together, or the variances alone: early walkers are too few for more."""
     flat = z.flatten(0, 1)
-    prior = torch.eye(flat.shape[-1], dtype=WIDE, device=flat.device)
-    return (len(flat) * flat.mT.cov() + PRIOR_DRAWS * prior) / (len(flat) + PRIOR_DRAWS)
+    sample = flat.mT.cov() if dense else flat.var(0).diag()
+    floor = THEIR_VARIANCE * torch.eye(flat.shape[-1], dtype=flat.dtype, device=flat.device)
+    return (len(flat) * sample + IMAGINED * floor) / (len(flat) + IMAGINED)

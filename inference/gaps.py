@@ -14,7 +14,7 @@ from math import cos, log, pi
 import pyro
 import torch
 from pyro import poutine
-from pyro.distributions import MultivariateStudentT, Normal
+from pyro.distributions import Independent, MultivariateStudentT, Normal
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.nn import PyroModule
 
@@ -23,6 +23,8 @@ from inference.elbo import random_sites
 from inference.evaluate import seeded
 from inference.importance import effective_sample_size
 from inference.log_joint import WIDE, LogJoint, frozen
+from inference.seeds import BOUNDS, CHOICE, CLIMB, EVIDENCE, derive_seed
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
 
 CHUNK = 64
@@ -108,9 +110,10 @@ def split_gap(
     flat = draws.flatten(0, 1)
     starts = [(guide.mean, guide.stddev), (flat.mean(0), flat.std(0))]
     best = best_normal(target, starts, settings, seed, tick)
-    guide_weight = log_weights(target, guide, settings.bound_draws, seed)
-    best_weight = log_weights(target, best, settings.bound_draws, seed)
-    long_run = log_weights(target, matched_proposal(draws), settings.particles, seed)
+    noise = derive_seed(seed, BOUNDS)
+    guide_weight = log_weights(target, guide, settings.bound_draws, noise)
+    best_weight = log_weights(target, best, settings.bound_draws, noise)
+    long_run = log_weights(target, matched_proposal(draws), settings.particles, derive_seed(seed, EVIDENCE))
     evidence = log_mean(long_run)
     best_elbo = mean(best_weight)
     smoothed = psis(long_run[:, None].numpy())
@@ -126,10 +129,19 @@ def split_gap(
 
 
 def guide_posterior(guide: PyroModule, target: LogJoint) -> Posterior:
-    """Give the guide's posterior of the target's image, in float64; the guide itself stays as it is."""
+    """Give the guide's posterior of the target's image, in float64; the guide itself stays as it is.
+
+    Raises:
+        UserError: If it is no diagonal normal.
+    """
     with torch.no_grad(), pyro.get_param_store().scope(), poutine.block():
         trace = poutine.trace(frozen(guide)).get_trace(target.image)
     fn = random_sites(trace)[target.site]["fn"]
+    if not (isinstance(fn, Independent) and isinstance(fn.base_dist, Normal)):
+        raise UserError(
+            f"expected a guide whose posterior is a diagonal normal, got {type(fn).__name__}: the gaps of others are "
+            "not split"
+        )
     return Normal(fn.mean.squeeze(0), fn.stddev.squeeze(0)).to_event(1)
 
 
@@ -154,7 +166,7 @@ def best_normal(
     loc = torch.stack([loc for loc, _ in starts]).clone().requires_grad_(True)
     log_scale = torch.stack([scale for _, scale in starts]).log().requires_grad_(True)
     optimizer = torch.optim.Adam([loc, log_scale], lr=settings.learning_rate)
-    with seeded(seed, loc.device):
+    with seeded(derive_seed(seed, CLIMB), loc.device):
         for step in range(settings.steps):
             optimizer.param_groups[0]["lr"] = settings.learning_rate * 0.5 * (1 + cos(pi * step / settings.steps))
             z = Normal(loc, log_scale.exp()).rsample((settings.step_draws,))
@@ -165,7 +177,8 @@ def best_normal(
             optimizer.step()
             tick()
     found = [Normal(*pair).to_event(1) for pair in zip(loc.detach(), log_scale.detach().exp(), strict=True)]
-    bounds = [log_weights(target, normal, settings.bound_draws, seed).mean().item() for normal in found]
+    choice = derive_seed(seed, CHOICE)
+    bounds = [log_weights(target, normal, settings.bound_draws, choice).mean().item() for normal in found]
     return found[bounds.index(max(bounds))]
 
 

@@ -16,6 +16,7 @@ from inference.annealing import Starts
 from inference.diagnostics import ess, rhat
 from inference.evaluate import seeded
 from inference.log_joint import LogJoint
+from inference.seeds import CHAINS, derive_seed
 from rnp_pyro.shapes import Float, Tensor
 
 
@@ -101,11 +102,11 @@ def sample_posterior(
         target: The log joint.
         starts: Where chains start, and their mass matrix.
         settings: How they run.
-        seed: Of their draws, mixed with the chain's number; the global generator is put back.
+        seed: Of their draws, each chain's derived from it; the global generator is put back.
         tick: Called after each transition.
     """
     chains = [
-        run_chain(target, start, starts.covariance, settings, chain_seed(seed, number), tick)
+        run_chain(target, start, starts.covariance, settings, derive_seed(seed, CHAINS, number), tick)
         for number, start in enumerate(starts.z)
     ]
     z = torch.stack([chain.z for chain in chains])
@@ -119,11 +120,6 @@ def sample_posterior(
         divergences=sum(chain.divergences for chain in chains),
         gradients=sum(chain.gradients for chain in chains),
     )
-
-
-def chain_seed(seed: int, number: int) -> int:
-    """Derive a chain's seed, different for every (seed, chain) of practical size, and never the population's."""
-    return (seed * 1_000_003 + number + 1) % 2**62
 
 
 def run_chain(
