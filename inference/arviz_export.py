@@ -81,11 +81,11 @@ def arviz_groups(model: PyroModule, guide: PyroModule, weighed: Weighed) -> dict
         prior, imagined = _predict(model, {}, images.new_zeros(1, *images.shape[1:]))
     sample, picture = ("chain", "draw"), ("channel", "row", "column")
     return {
-        "posterior": _named(posterior, (*sample, "image")),
+        "posterior": _named(posterior, (*sample, "image")) | node_levels(model.decoder),
         "posterior_predictive": {"pixels": ((*sample, "image", *picture), predicted[None])},
         "log_likelihood": {"pixels": ((*sample, "image"), log_likelihood.numpy()[None])},
         "sample_stats": sample_stats(log_weight),
-        "prior": _named({name: value[:, 0] for name, value in prior.items()}, sample),
+        "prior": _named({name: value[:, 0] for name, value in prior.items()}, sample) | node_levels(model.decoder),
         "prior_predictive": {"pixels": ((*sample, *picture), imagined[None, :, 0])},
         "observed_data": {"pixels": (("image", *picture), _compact(shown))},
     }
@@ -165,6 +165,16 @@ def programs(decoder: Any, z: Latent) -> dict[str, Tensor]:
     }
 
 
+def node_levels(decoder: Any) -> Variables:
+    """Give the level of each node, in the order of :func:`programs`."""
+    levels, nodes = [decoder.num_levels], 1
+    if isinstance(decoder, Tree):
+        for settings, level in zip(decoder.levels, reversed(range(decoder.num_levels)), strict=True):
+            nodes *= settings.num_steps
+            levels += [level] * nodes
+    return {"level": (("node",), np.array(levels))}
+
+
 def _side_by_side(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([chunk[name] for chunk in chunks], dim=1) for name in chunks[0]}
 
@@ -185,5 +195,6 @@ def _dataset(variables: Variables) -> Any:
     import xarray
 
     data = xarray.Dataset({name: (dims, values) for name, (dims, values) in variables.items()})
+    data = data.set_coords([name for name in ("level",) if name in data])
     counted = [name for name in ("chain", "draw", "image", "node", "latent") if name in data.sizes]
     return data.assign_coords({name: np.arange(data.sizes[name]) for name in counted})

@@ -48,8 +48,8 @@ def posterior_predictive(observed: Images, drawn: Images) -> Figure:
         The figure: the first images, the mean of their draws and some draws; for all of them each statistic against
         the draws' median and 5 % to 95 % interval.
     """
-    figure = Figure(figsize=(7.0, 3.2), dpi=DPI, facecolor="white", layout="constrained")
-    pictures, *panels = figure.subplots(1, 1 + len(STATISTICS), width_ratios=(1.05, 1, 1))
+    figure = Figure(figsize=(8.4, 3.2), dpi=DPI, facecolor="white", layout="constrained")
+    pictures, *panels = figure.subplots(1, 1 + len(STATISTICS), width_ratios=(1.5, 1, 1))
     _mosaic(pictures, observed[:SHOWN_IMAGES], drawn[:, :SHOWN_IMAGES])
     for axes, (name, statistic) in zip(panels, STATISTICS.items(), strict=True):
         _against(axes, name, statistic(observed), statistic(drawn))
@@ -81,7 +81,9 @@ def _against(
     axes.scatter(seen, np.median(drawn, axis=0), s=4, color=part_colour(0), linewidths=0)
     limits = min(seen.min(), low.min()), max(seen.max(), high.max())
     axes.plot(limits, limits, color=INK, linewidth=0.6, linestyle="--")
-    axes.set_title(f"{inside:.0%} of {len(seen)} inside the 90 % interval", fontsize=FONT_SIZE, color=INK, loc="left")
+    axes.set_title(
+        f"{inside:.0%} of {len(seen)} images inside the 90 % interval", fontsize=FONT_SIZE, color=INK, loc="left"
+    )
     axes.set_xlabel(f"{name} of the image", fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel(f"{name} of draws given the image", fontsize=FONT_SIZE, color=INK)
     axes.tick_params(labelsize=FONT_SIZE, width=0.5, length=2.5, color="0.6", labelcolor=INK)
