@@ -23,7 +23,7 @@ from rnp_pyro.shapes import Float, Tensor
 BISECTIONS = 40
 
 IMAGINED, THEIR_VARIANCE = 5, 0.05
-"""So many draws of so little a variance in each dimension are added to a covariance: a few walkers may span no volume."""
+"""Draws of a small variance in all directions that a covariance takes in: a few walkers may span no volume."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _move(
     factor = torch.linalg.cholesky(covariance)
     z, momentum = walkers.z, torch.randn_like(walkers.z)
     step_size = walkers.step_size * (0.8 + 0.4 * torch.rand_like(walkers.log_likelihood)[..., None])
-    log_density, gradient, _ = _climb(target, z, walkers.temperature)
+    log_density, gradient, log_likelihood = _climb(target, z, walkers.temperature)
     energy = 0.5 * momentum.square().sum(-1) - log_density
     for _ in range(settings.leapfrogs):
         momentum = momentum + 0.5 * step_size * (gradient @ factor)

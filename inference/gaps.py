@@ -22,7 +22,7 @@ from inference.diagnostics import psis
 from inference.elbo import random_sites
 from inference.evaluate import seeded
 from inference.importance import effective_sample_size
-from inference.log_joint import WIDE, LogJoint, frozen
+from inference.log_joint import LogJoint, frozen
 from inference.seeds import BOUNDS, CHOICE, CLIMB, EVIDENCE, derive_seed
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
@@ -30,7 +30,7 @@ from rnp_pyro.shapes import Float, Tensor
 CHUNK = 64
 """Latents that are decoded side by side."""
 
-TAILS = 10.0
+TAILS = 20.0
 """Degrees of freedom of the Student t: heavier tails than a normal's bound the weights where the fit is off."""
 
 Posterior = TorchDistributionMixin
@@ -113,7 +113,7 @@ def split_gap(
     noise = derive_seed(seed, BOUNDS)
     guide_weight = log_weights(target, guide, settings.bound_draws, noise)
     best_weight = log_weights(target, best, settings.bound_draws, noise)
-    long_run = log_weights(target, matched_proposal(draws), settings.particles, derive_seed(seed, EVIDENCE))
+    long_run = log_weights(target, fitted_proposal(draws), settings.particles, derive_seed(seed, EVIDENCE))
     evidence = log_mean(long_run)
     best_elbo = mean(best_weight)
     smoothed = psis(long_run[:, None].numpy())
@@ -182,11 +182,10 @@ def best_normal(
     return found[bounds.index(max(bounds))]
 
 
-def matched_proposal(draws: Float[Tensor, "chains draws Z"], tails: float = TAILS) -> Posterior:
-    """Give the Student t that has the mean and the covariance of draws."""
+def fitted_proposal(draws: Float[Tensor, "chains draws Z"]) -> Posterior:
+    """Give the Student t that has the mean of draws, and their covariance as its scale matrix: it is a bit wider."""
     flat = draws.flatten(0, 1)
-    factor = torch.linalg.cholesky(flat.mT.cov())
-    return MultivariateStudentT(tails, flat.mean(0), factor * ((tails - 2) / tails) ** 0.5)
+    return MultivariateStudentT(TAILS, flat.mean(0), torch.linalg.cholesky(flat.mT.cov()))
 
 
 def log_weights(target: LogJoint, proposal: Posterior, number: int, seed: int) -> Float[Tensor, " particles"]:

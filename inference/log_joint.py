@@ -31,7 +31,7 @@ class LogTerms:
 
     @property
     def joint(self) -> Float[Tensor, "*batch"]:
-        """log p(x, z)."""
+        """The log joint, ``log p(x, z)``."""
         return self.prior + self.likelihood
 
 

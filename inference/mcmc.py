@@ -142,7 +142,7 @@ def run_chain(
         seed: Of its draws; the global generator is put back.
         tick: Called after each transition.
     """
-    gradients, draws, log_joints = 0, list[Tensor](), list[Tensor]()
+    gradients, draws = 0, list[Tensor]()
 
     def potential(values: dict[str, Tensor]) -> Tensor:
         nonlocal gradients
@@ -167,7 +167,8 @@ def run_chain(
             values = kernel.sample(values)
             if transition >= settings.warmup:
                 draws.append(values[target.site].detach().clone())
-                log_joints.append(-kernel._potential_energy_last)
             tick()
     divergences = len(kernel.diagnostics()["divergences"])
-    return Chain(torch.stack(draws), torch.stack(log_joints), divergences, kernel.step_size, gradients)
+    z = torch.stack(draws)
+    with torch.no_grad():
+        return Chain(z, target(z), divergences, kernel.step_size, gradients)

@@ -9,14 +9,17 @@ from rnp_pyro.figures.curves import training_curves
 from rnp_pyro.figures.khat_plot import khat
 from rnp_pyro.figures.pair_grid import reconstructions
 from rnp_pyro.figures.parse_rows import parse
+from rnp_pyro.figures.posterior_rows import Moments, posterior_intervals
 from rnp_pyro.figures.predictive_check import posterior_predictive
 from rnp_pyro.figures.sample_grid import prior_samples
 from rnp_pyro.figures.saving import save
 
 __all__ = [
+    "Moments",
     "colourise",
     "khat",
     "parse",
+    "posterior_intervals",
     "posterior_predictive",
     "prior_samples",
     "reconstructions",
