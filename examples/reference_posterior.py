@@ -36,8 +36,8 @@ DESCRIPTION = (
     "posterior of the root program; from one draw of each, a chain of the No-U-Turn sampler (Pyro's, float64). The "
     "table gives r-hat (largest over dimensions), effective sample size (smallest), the guide's means less the "
     "chains', in posterior standard deviations, the guide's standard deviations over the chains', and the terms of the "
-    "gap: the guide's ELBO, the ELBO of the best diagonal normal, log p(x) by importance sampling from the chains' "
-    "moments, k-hat of its weights, approximation and amortization gap, all in nats with standard errors."
+    "gap: the guide's ELBO, the ELBO of the best diagonal normal, log p(x) by annealed importance sampling from the "
+    "chains' moments, k-hat of its weights, approximation and amortization gap, in nats with standard errors."
 )
 
 
@@ -52,7 +52,7 @@ class ReferenceConfig:
         warmup: Transitions of a chain that adapt the step size and are thrown away, at least 1.
         draws: Transitions of a chain that are kept, at least 4.
         population: Draws from the prior that are annealed for each chain, at least 2.
-        particles: Draws that log p(x) is estimated from, at least 30.
+        particles: Walkers that log p(x) is estimated from, at least 30.
         climb: Steps that the best normal is sought in, at least 1.
         bound_draws: Draws that the two ELBOs are estimated from, at least 2.
         seed: Of all draws, at least 0.
@@ -67,7 +67,7 @@ class ReferenceConfig:
     warmup: int = 50
     draws: int = 150
     population: int = 16
-    particles: int = 8000
+    particles: int = 1000
     climb: int = 300
     bound_draws: int = 2000
     seed: int = 0

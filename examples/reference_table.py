@@ -48,7 +48,8 @@ COLUMNS: dict[str, tuple[int, Callable[[Numbers], str]]] = {
 LEGEND = (
     "r-hat: largest over dimensions; ESS: smallest. shift: guide's mean less NUTS's, in NUTS's standard deviations, "
     "root mean square over dimensions; ratio, least: guide's standard deviation over NUTS's, median and smallest over "
-    "dimensions. The rest in nats, +- standard error: log p(x) by importance sampling, k-hat that of its weights; "
+    "dimensions. The rest in nats, +- standard error: log p(x) by annealed importance sampling from NUTS's "
+    "moments, k-hat that of its weights; "
     "annealed: the same by the populations that chains start from; approximation: log p(x) less the best normal's "
     "ELBO; amortization: that less the guide's."
 )

@@ -4,7 +4,8 @@
 
 q are normals with a diagonal covariance, the family of the guide. The first bracket is the approximation gap: no normal
 of the family is the posterior. The second is the amortization gap: the guide must find the normal at a glance. log p(x)
-is estimated by importance sampling from a Student t with the mean and covariance of NUTS's draws.
+is estimated by importance sampling from a Student t with the mean and covariance of NUTS's draws, annealed in a few
+temperatures from there to the posterior: no normal and no Student t has a posterior's bends.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from pyro.distributions import Independent, MultivariateStudentT, Normal
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.nn import PyroModule
 
+from inference.annealing import Bridge, Move, annealed_log_weights
 from inference.diagnostics import psis
 from inference.elbo import random_sites
 from inference.evaluate import seeded
@@ -48,14 +50,20 @@ class GapSettings:
         step_draws: Draws of each step's bound, at least 1.
         learning_rate: Adam's, at its largest; it falls to zero as a cosine.
         bound_draws: Draws that the final bounds are estimated from, at least 2.
-        particles: Draws that log p(x) is estimated from, at least 30, or k-hat is not defined.
+        particles: Walkers that log p(x) is estimated from, at least 30, or k-hat is not defined.
+        temperatures: From the Student t to the posterior, evenly spaced, at least 1; after each but the last a move.
+        leapfrogs: Leapfrog steps of a move, at least 1.
+        step_size: Of a move, in coordinates of unit covariance, above 0.
     """
 
     steps: int = 400
     step_draws: int = 16
     learning_rate: float = 0.03
     bound_draws: int = 2000
-    particles: int = 8000
+    particles: int = 1000
+    temperatures: int = 4
+    leapfrogs: int = 4
+    step_size: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class Gaps:
     Args:
         elbo: The guide's bound.
         best_elbo: The best normal's.
-        log_evidence: log p(x), by importance sampling.
+        log_evidence: log p(x), by annealed importance sampling.
         khat: Pareto k-hat of its weights: above 0.7 it is not to be trusted.
         ess: Effective sample size of its weights.
         approximation: ``log_evidence - best_elbo``.
@@ -113,7 +121,7 @@ def split_gap(
     noise = derive_seed(seed, BOUNDS)
     guide_weight = log_weights(target, guide, settings.bound_draws, noise)
     best_weight = log_weights(target, best, settings.bound_draws, noise)
-    long_run = log_weights(target, fitted_proposal(draws), settings.particles, derive_seed(seed, EVIDENCE))
+    long_run = long_run_log_weights(target, draws, settings, seed)
     evidence = log_mean(long_run)
     best_elbo = mean(best_weight)
     smoothed = psis(long_run[:, None].numpy())
@@ -142,7 +150,7 @@ def guide_posterior(guide: PyroModule, target: LogJoint) -> Posterior:
             f"expected a guide whose posterior is a diagonal normal, got {type(fn).__name__}: the gaps of others are "
             "not split"
         )
-    return Normal(fn.mean.squeeze(0), fn.stddev.squeeze(0)).to_event(1)
+    return Normal(fn.mean.detach().squeeze(0), fn.stddev.detach().squeeze(0)).to_event(1)
 
 
 def best_normal(
@@ -163,8 +171,8 @@ def best_normal(
         seed: Of the draws.
         tick: Called after each step.
     """
-    loc = torch.stack([loc for loc, _ in starts]).clone().requires_grad_(True)
-    log_scale = torch.stack([scale for _, scale in starts]).log().requires_grad_(True)
+    loc = torch.stack([loc for loc, _ in starts]).detach().requires_grad_(True)
+    log_scale = torch.stack([scale for _, scale in starts]).detach().log().requires_grad_(True)
     optimizer = torch.optim.Adam([loc, log_scale], lr=settings.learning_rate)
     with seeded(derive_seed(seed, CLIMB), loc.device):
         for step in range(settings.steps):
@@ -186,6 +194,16 @@ def fitted_proposal(draws: Float[Tensor, "chains draws Z"]) -> Posterior:
     """Give the Student t that has the mean of draws, and their covariance as its scale matrix: it is a bit wider."""
     flat = draws.flatten(0, 1)
     return MultivariateStudentT(TAILS, flat.mean(0), torch.linalg.cholesky(flat.mT.cov()))
+
+
+def long_run_log_weights(
+    target: LogJoint, draws: Float[Tensor, "chains draws Z"], settings: GapSettings, seed: int
+) -> Float[Tensor, " particles"]:
+    """Weigh walkers from the draws' Student t to the posterior; the mean of the weights is p(x) in expectation."""
+    move = Move(draws.flatten(0, 1).mT.cov(), settings.step_size, settings.leapfrogs)
+    temperatures = [(index + 1) / settings.temperatures for index in range(settings.temperatures)]
+    bridge = Bridge(target, fitted_proposal(draws))
+    return annealed_log_weights(bridge, settings.particles, temperatures, move, derive_seed(seed, EVIDENCE))
 
 
 def log_weights(target: LogJoint, proposal: Posterior, number: int, seed: int) -> Float[Tensor, " particles"]:

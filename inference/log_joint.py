@@ -51,6 +51,11 @@ class LogJoint:
     site: str
     latent_size: int
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.image.device
+
     def __call__(self, z: Latent) -> Float[Tensor, "*batch"]:
         """Give log p(x, z), with a gradient."""
         return self.terms(z).joint
