@@ -167,14 +167,14 @@ def anneal(
         temperatures, settled = 0, list[Tensor]()
         while walkers.temperature < 1:
             walkers = _cool(walkers, settings.kept)
-            walkers = _adapted(target, walkers, _covariance(walkers.z, dense=False), settings)
+            walkers = _adapted(target, walkers, floored_covariance(walkers.z, dense=False), settings)
             temperatures += 1
             tick(walkers.temperature)
         for _ in range(settings.settling):
             settled.append(walkers.z)
-            walkers = _adapted(target, walkers, _covariance(torch.cat(settled, dim=1)), settings)
+            walkers = _adapted(target, walkers, floored_covariance(torch.cat(settled, dim=1)), settings)
             tick(1.0)
-    covariance = _covariance(torch.cat(settled[settings.settling // 2 :], dim=1))
+    covariance = floored_covariance(torch.cat(settled[settings.settling // 2 :], dim=1))
     return Starts(walkers.z[:, 0], covariance, walkers.log_evidence, temperatures)
 
 
@@ -284,8 +284,11 @@ def _climb(
     return log_density.detach(), gradient, terms.likelihood.detach()
 
 
-def _covariance(z: Float[Tensor, "chains draws Z"], dense: bool = True) -> Float[Tensor, "Z Z"]:
-    """Estimate the covariance of all walkers together, or the variances alone: early walkers are too few for more."""
+def floored_covariance(z: Float[Tensor, "chains draws Z"], dense: bool = True) -> Float[Tensor, "Z Z"]:
+    """Estimate the covariance of all draws together, or the variances alone, where draws are too few for more.
+
+    It has an inverse even where draws span no volume, walkers of few ancestors or a chain that stood still.
+    """
     flat = z.flatten(0, 1)
     sample = flat.mT.cov() if dense else flat.var(0).diag()
     floor = THEIR_VARIANCE * torch.eye(flat.shape[-1], dtype=flat.dtype, device=flat.device)

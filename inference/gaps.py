@@ -19,7 +19,7 @@ from pyro.distributions import Independent, MultivariateStudentT, Normal
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.nn import PyroModule
 
-from inference.annealing import Bridge, Move, annealed_log_weights
+from inference.annealing import Bridge, Move, annealed_log_weights, floored_covariance
 from inference.diagnostics import psis
 from inference.elbo import random_sites
 from inference.evaluate import seeded
@@ -193,14 +193,14 @@ def best_normal(
 def fitted_proposal(draws: Float[Tensor, "chains draws Z"]) -> Posterior:
     """Give the Student t that has the mean of draws, and their covariance as its scale matrix: it is a bit wider."""
     flat = draws.flatten(0, 1)
-    return MultivariateStudentT(TAILS, flat.mean(0), torch.linalg.cholesky(flat.mT.cov()))
+    return MultivariateStudentT(TAILS, flat.mean(0), torch.linalg.cholesky(floored_covariance(draws)))
 
 
 def long_run_log_weights(
     target: LogJoint, draws: Float[Tensor, "chains draws Z"], settings: GapSettings, seed: int
 ) -> Float[Tensor, " particles"]:
     """Weigh walkers from the draws' Student t to the posterior; the mean of the weights is p(x) in expectation."""
-    move = Move(draws.flatten(0, 1).mT.cov(), settings.step_size, settings.leapfrogs)
+    move = Move(floored_covariance(draws), settings.step_size, settings.leapfrogs)
     temperatures = [(index + 1) / settings.temperatures for index in range(settings.temperatures)]
     bridge = Bridge(target, fitted_proposal(draws))
     return annealed_log_weights(bridge, settings.particles, temperatures, move, derive_seed(seed, EVIDENCE))

@@ -5,7 +5,6 @@ import torch
 from linear_gaussian import LATENT_SIZE, LinearGaussian, dense_posterior, draw_images, exact_evidence, rotated
 from pyro.distributions import MultivariateNormal
 
-from inference import annealing
 from inference.annealing import (
     AnnealingSettings,
     Bridge,
@@ -13,6 +12,7 @@ from inference.annealing import (
     Starts,
     anneal,
     annealed_log_weights,
+    floored_covariance,
     next_temperature,
 )
 from inference.log_joint import LogJoint, log_joint
@@ -94,7 +94,7 @@ def test_temperatures_always_rise():
 def test_walkers_that_span_no_volume_still_have_a_covariance():
     z = torch.ones(2, 3, 5)
     for dense in (True, False):
-        torch.linalg.cholesky(annealing._covariance(z, dense))
+        torch.linalg.cholesky(floored_covariance(z, dense))
 
 
 @pytest.mark.parametrize("bridged", [False, True])

@@ -35,6 +35,7 @@ def test_no_pyplot_no_backend_no_settings(figures_without_pyplot: ModuleType, tm
         draw.reconstructions(images, images),
         draw.parse(images, images, parts, parts[:, :, None]),
         draw.prior_samples(images, parts),
+        draw.posterior_intervals(images, *[draw.Moments(torch.rand(2, 3), torch.rand(2, 3))] * 2, ["one", "two"]),
         draw.training_curves([{"step": step, "seconds": step, "neg_elbo": 9 - step} for step in range(3)]),
     ]
     for index, figure in enumerate(figures):
