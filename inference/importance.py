@@ -193,7 +193,7 @@ def _weigh(model: PyroModule, guide: PyroModule, images: Canvas, draw: DrawNamed
         guide_trace.compute_log_prob()
         model_trace.compute_log_prob()
     terms = bound_terms(model_trace, guide_trace)
-    return Terms(*(term.to("cpu", torch.float64) for term in (terms.reconstruction, terms.kl)))
+    return Terms(*(term.cpu().double() for term in (terms.reconstruction, terms.kl)))
 
 
 def check_honest(model_trace: Trace, guide_trace: Trace) -> None:
