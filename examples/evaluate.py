@@ -32,7 +32,7 @@ from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
 
 MOST_PARTICLES = 10_000_000
-"""The weights of one image must fit in memory, several times: here half a gigabyte."""
+"""The weights of one image must fit in memory, several times: here a gigabyte."""
 
 MOST_SAVED = 10_000_000
 """Log weights that a netCDF file holds: 80 MB before compression. Weights of further images are left out."""
