@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from pyro import poutine
 from pyro.nn import PyroModule
 
-from inference.diagnostics import psis, reff_for_0_23
+from inference.diagnostics import psis, reff_for_0_23, tail_size
 from inference.elbo import Terms, random_sites
 from inference.evaluate import evaluating, seeded
 from inference.importance import bound, draw_again, effective_sample_size
@@ -123,6 +123,7 @@ def save_netcdf(groups: Mapping[str, Variables], path: Path, about: Mapping[str,
     datasets = {name: _dataset(variables) for name, variables in groups.items()}
     num_particles = groups["sample_stats"]["log_weight"][1].shape[1]
     datasets["sample_stats"].attrs["reff_for_arviz_0_23"] = reff_for_0_23(num_particles)
+    datasets["sample_stats"]["khat"].attrs["tail_draws"] = tail_size(num_particles)
     tree = xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=dict(about)), **datasets})
     encoding = {f"/{name}": {key: {"zlib": True} for key in group} for name, group in groups.items()}
     write_atomically(path, lambda temporary: tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding))

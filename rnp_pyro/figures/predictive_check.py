@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnp_pyro.figures.colour import part_colour
 from rnp_pyro.figures.printing import on_paper
 from rnp_pyro.figures.sheet import DPI, FONT_SIZE, INK
-from rnp_pyro.shapes import Float, UInt8
+from rnp_pyro.shapes import Float
 
 SHOWN_IMAGES = 8
 SHOWN_DRAWS = 5
@@ -19,7 +20,9 @@ LINE = 204
 
 INTERVAL = (0.05, 0.95)
 
-Images = Float[np.ndarray, "*batch C H W"] | UInt8[np.ndarray, "*batch C H W"]
+Images = Num[np.ndarray, "*batch C H W"]
+Observed = Num[np.ndarray, "images C H W"]
+Drawn = Num[np.ndarray, "draws images C H W"]
 
 
 def ink(images: Images) -> Float[np.ndarray, "*batch"]:
@@ -37,7 +40,7 @@ def outline(images: Images) -> Float[np.ndarray, "*batch"]:
 STATISTICS: dict[str, Callable[[Images], np.ndarray]] = {"ink": ink, "outline": outline}
 
 
-def posterior_predictive(observed: Images, drawn: Images) -> Figure:
+def posterior_predictive(observed: Observed, drawn: Drawn) -> Figure:
     """Show images beside draws given them, and whether their ink and outline are what the draws' are.
 
     Args:
@@ -56,7 +59,7 @@ def posterior_predictive(observed: Images, drawn: Images) -> Figure:
     return figure
 
 
-def _mosaic(axes: Axes, observed: Images, drawn: Images) -> None:
+def _mosaic(axes: Axes, observed: Observed, drawn: Drawn) -> None:
     """One row an image: itself, the mean of its draws, some draws."""
     rows = np.stack([observed, drawn.mean(0), *drawn[:SHOWN_DRAWS]], axis=1).astype(np.float32)
     pixels = np.pad(on_paper(torch.from_numpy(rows)), ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=LINE)
