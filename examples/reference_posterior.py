@@ -68,8 +68,8 @@ class ReferenceConfig:
     draws: int = 150
     population: int = 16
     particles: int = 1000
-    climb: int = 300
-    bound_draws: int = 2000
+    climb: int = 200
+    bound_draws: int = 1000
     seed: int = 0
     processes: int | None = None
     json: str | None = None

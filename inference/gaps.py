@@ -56,10 +56,10 @@ class GapSettings:
         step_size: Of a move, in coordinates of unit covariance, above 0.
     """
 
-    steps: int = 400
+    steps: int = 200
     step_draws: int = 16
     learning_rate: float = 0.03
-    bound_draws: int = 2000
+    bound_draws: int = 1000
     particles: int = 1000
     temperatures: int = 4
     leapfrogs: int = 4
