@@ -49,7 +49,7 @@ def run_pieces(
     Raises:
         UserError: If the system ended a process, mostly for want of memory.
     """
-    if processes == 1 or len(pieces) == 1:
+    if processes == 1 or len(pieces) <= 1:
         with one_thread():
             yield from (work(piece, advance) for piece in pieces)
         return

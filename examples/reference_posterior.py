@@ -3,6 +3,7 @@
 For each image the posterior of the root program by a long run, what the guide makes of it, and why its bound is loose.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from inference.annealing import AnnealingSettings
 from inference.gaps import GapSettings
 from inference.mcmc import NutsSettings
 from rnp_pyro import figures
-from rnp_pyro.checkpoint import write_json
+from rnp_pyro.checkpoint import WEIGHTS, read_json, write_json
 from rnp_pyro.errors import UserError
 
 BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
@@ -57,7 +58,8 @@ class ReferenceConfig:
         bound_draws: Draws that the two ELBOs are estimated from, at least 2.
         seed: Of all draws, at least 0.
         processes: Images at once, each on one processor; default: as many as there are processors.
-        json: File to write the numbers to, after each image anew; replaced if it exists.
+        json: File to write the numbers to, after each image anew. Images that it has already, of this run under
+            these settings, are taken from it: a command that was interrupted goes on where it was.
         figure: File to draw the guide against the chains in, PNG, PDF or SVG; replaced if it exists.
     """
 
@@ -89,9 +91,9 @@ def main(config: ReferenceConfig) -> dict[str, Any]:
     keep_freed_memory()
     run = open_trained(Path(config.run))
     _check_images(config, run)
-    pieces = [_piece(config, image) for image in config.images]
-    found: dict[int, dict[str, Any]] = {}
-    print(head(), flush=True)
+    found = _earlier(config, run)
+    pieces = [_piece(config, image) for image in config.images if image not in found]
+    print("\n".join([head(), *(row(found[image]) for image in config.images if image in found)]), flush=True)
     # On a terminal a bar; elsewhere (a log file) the rows alone.
     with tqdm(total=float(len(pieces)), bar_format=BAR, disable=None) as bar:
         for one in run_pieces(examine, pieces, config.processes or available_processors(), bar.update):
@@ -100,10 +102,11 @@ def main(config: ReferenceConfig) -> dict[str, Any]:
             if config.json is not None:
                 _write(lambda: write_json(Path(config.json or ""), _numbers(config, run, found)))
     numbers = _numbers(config, run, found)
+    shown = numbers["images"][: len(config.images)]
     print(LEGEND)
-    print(verdict(numbers["images"]))
+    print(verdict(shown))
     if config.figure is not None:
-        figure = draw(run, numbers["images"])
+        figure = draw(run, shown)
         _write(lambda: figures.save(figure, config.figure or ""))
     for file in filter(None, (config.json, config.figure)):
         print(f"wrote {file}")
@@ -137,15 +140,49 @@ def _piece(config: ReferenceConfig, image: int) -> Piece:
 
 
 def _numbers(config: ReferenceConfig, run: Run, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Join what was found so far, in the order in which images were named, with what it was found by."""
-    about = {name: value for name, value in asdict(config).items() if name not in ("json", "figure", "processes")}
+    """Join what was found so far, in the order in which images were named, with what it was found by.
+
+    Images of an earlier command that this one does not name come last: a file does not lose them.
+    """
+    named = [image for image in config.images if image in found]
+    others = [image for image in found if image not in config.images]
     return {
-        "images": [found[image] for image in config.images if image in found],
-        "settings": {**about, "images": list(config.images)},
+        "images": [found[image] for image in (*named, *others)],
+        "settings": _settings(config),
+        "weights": _fingerprint(run),
         "data": run.data.name,
         "versions": versions(),
         "git_commit": git_commit(),
     }
+
+
+def _settings(config: ReferenceConfig) -> dict[str, Any]:
+    """Give what an image's numbers depend on."""
+    others = ("run", "images", "json", "figure", "processes")
+    return {name: value for name, value in asdict(config).items() if name not in others}
+
+
+def _fingerprint(run: Run) -> str:
+    """Give the run's weights as a short text that tells them from others."""
+    return hashlib.sha256((run.path / WEIGHTS).read_bytes()).hexdigest()
+
+
+def _earlier(config: ReferenceConfig, run: Run) -> dict[int, dict[str, Any]]:
+    """Read the images that the JSON file has already.
+
+    Raises:
+        UserError: If it is another file, or of another run or other settings.
+    """
+    if config.json is None or not Path(config.json).exists():
+        return {}
+    earlier = read_json(Path(config.json))
+    expected = {"settings": _settings(config), "weights": _fingerprint(run)}
+    if not isinstance(earlier, dict) or any(earlier.get(name) != value for name, value in expected.items()):
+        raise UserError(
+            f"{config.json} exists and is not of this run under these settings, which alone could go on: choose "
+            "another file with --json, or remove it"
+        )
+    return {one["image"]: one for one in earlier["images"]}
 
 
 LEAST = {

@@ -10,7 +10,7 @@ temperatures from there to the posterior: no normal and no Student t has a poste
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import cos, log, pi
+from math import cos, log, nan, pi
 
 import pyro
 import torch
@@ -22,7 +22,7 @@ from pyro.nn import PyroModule
 from inference.annealing import Bridge, Move, annealed_log_weights, floored_covariance
 from inference.diagnostics import psis
 from inference.elbo import random_sites
-from inference.evaluate import seeded
+from inference.evaluate import TakeMeans, seeded
 from inference.importance import effective_sample_size
 from inference.log_joint import LogJoint, frozen
 from inference.seeds import BOUNDS, CHOICE, CLIMB, EVIDENCE, derive_seed
@@ -142,7 +142,7 @@ def guide_posterior(guide: PyroModule, target: LogJoint) -> Posterior:
     Raises:
         UserError: If it is no diagonal normal.
     """
-    with torch.no_grad(), pyro.get_param_store().scope(), poutine.block():
+    with torch.no_grad(), pyro.get_param_store().scope(), poutine.block(), TakeMeans():
         trace = poutine.trace(frozen(guide)).get_trace(target.image)
     fn = random_sites(trace)[target.site]["fn"]
     if not (isinstance(fn, Independent) and isinstance(fn.base_dist, Normal)):
@@ -219,10 +219,11 @@ def mean(values: Float[Tensor, " draws"]) -> Estimate:
 
 
 def log_mean(log_weight: Float[Tensor, " particles"]) -> Estimate:
-    """Estimate the log of the weights' mean; the standard error is the delta method's."""
+    """Estimate the log of the weights' mean; the standard error is the delta method's, nan for a single weight."""
     relative = (log_weight - log_weight.max()).exp()
     value = log_weight.logsumexp(0).item() - log(len(log_weight))
-    return Estimate(value, (relative.std() / relative.mean()).item() / len(log_weight) ** 0.5)
+    error = (relative.std() / relative.mean()).item() / len(log_weight) ** 0.5 if len(log_weight) > 1 else nan
+    return Estimate(value, error)
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:

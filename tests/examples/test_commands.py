@@ -13,16 +13,8 @@ COMMANDS = {
     "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
     "reference_posterior": [
-        "{run}",
-        "--images=[1]",
-        "--chains=2",
-        "--warmup=2",
-        "--draws=4",
-        "--population=2",
-        "--particles=30",
-        "--climb=1",
-        "--bound_draws=2",
-        "--processes=1",
+        *("{run}", "--images", "1", "--chains=2", "--warmup=2", "--draws=4", "--population=2", "--particles=30"),
+        *("--climb=1", "--bound_draws=2", "--processes=1"),
     ],
 }
 """Arguments of a short call of each command; a new command needs a line here."""

@@ -1,6 +1,6 @@
 """The gap and its two parts: exact answers where the posterior is normal."""
 
-from math import inf, log
+from math import inf, isnan, log
 
 import pyro
 import pytest
@@ -126,7 +126,9 @@ def test_a_guides_posterior_is_its_own_in_float64():
     guide, image = LinearGuide(model, SHIFT, STRETCH), draw_images(model, 1)
     loc, scale = exact_posterior(model, image)
     guide.to(torch.float32)
+    before = torch.get_rng_state().tolist()
     found = guide_posterior(guide, log_joint(model, image[0]))
+    assert torch.get_rng_state().tolist() == before
     assert (found.batch_shape, found.event_shape) == ((), (LATENT_SIZE,))
     torch.testing.assert_close(found.mean, loc[0] + SHIFT, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found.stddev, STRETCH * scale, rtol=1e-4, atol=1e-4)
@@ -179,6 +181,7 @@ def test_estimates_and_their_errors():
         assert torch.tensor([one.standard_error for one in found]).mean() == pytest.approx(spread.std().item(), rel=0.1)
     equal = log_mean(torch.full((9,), -700.0))
     assert (equal.value, equal.standard_error) == (pytest.approx(-700), 0.0)
+    assert isnan(log_mean(torch.zeros(1)).standard_error)
     assert log_mean(torch.tensor([0.0, -inf])).value == pytest.approx(-log(2))
     found_difference = difference(Estimate(3.0, 0.3), Estimate(1.0, 0.4))
     assert (found_difference.value, found_difference.standard_error) == (2.0, pytest.approx(0.5))
