@@ -18,14 +18,14 @@ from examples.cli import make_parser, run_command
 from examples.memory import keep_freed_memory
 from examples.parallel import available_processors, run_pieces
 from examples.reference_image import Piece, examine, observed_images
-from examples.reference_table import LEGEND, caption, head, row, verdict
+from examples.reference_table import LEGEND, caption, head, markdown, row, verdict
 from examples.report import git_commit, versions
 from examples.run import Run, open_trained
 from inference.annealing import AnnealingSettings
 from inference.gaps import GapSettings
 from inference.mcmc import NutsSettings
 from rnp_pyro import figures
-from rnp_pyro.checkpoint import WEIGHTS, read_json, write_json
+from rnp_pyro.checkpoint import WEIGHTS, read_json, write_json, write_text
 from rnp_pyro.errors import UserError
 
 BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
@@ -61,6 +61,7 @@ class ReferenceConfig:
         json: File to write the numbers to, after each image anew. Images that it has already, of this run under
             these settings, are taken from it: a command that was interrupted goes on where it was.
         figure: File to draw the guide against the chains in, PNG, PDF or SVG; replaced if it exists.
+        markdown: File to write the table to as Markdown, for a document; replaced if it exists.
     """
 
     run: str
@@ -76,6 +77,7 @@ class ReferenceConfig:
     processes: int | None = None
     json: str | None = None
     figure: str | None = None
+    markdown: str | None = None
 
 
 def main(config: ReferenceConfig) -> dict[str, Any]:
@@ -108,7 +110,9 @@ def main(config: ReferenceConfig) -> dict[str, Any]:
     if config.figure is not None:
         figure = draw(run, shown)
         _write(lambda: figures.save(figure, config.figure or ""))
-    for file in filter(None, (config.json, config.figure)):
+    if config.markdown is not None:
+        _write(lambda: write_text(Path(config.markdown or ""), markdown(shown) + "\n"))
+    for file in filter(None, (config.json, config.figure, config.markdown)):
         print(f"wrote {file}")
     return numbers
 
@@ -158,7 +162,7 @@ def _numbers(config: ReferenceConfig, run: Run, found: dict[int, dict[str, Any]]
 
 def _settings(config: ReferenceConfig) -> dict[str, Any]:
     """Give what an image's numbers depend on."""
-    others = ("run", "images", "json", "figure", "processes")
+    others = ("run", "images", "json", "figure", "markdown", "processes")
     return {name: value for name, value in asdict(config).items() if name not in others}
 
 
@@ -204,7 +208,7 @@ def _check(config: ReferenceConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < least:
             raise UserError(f"--{name} must be at least {least}, got {value}")
-    for option, file in {"--json": config.json, "--figure": config.figure}.items():
+    for option, file in {"--json": config.json, "--figure": config.figure, "--markdown": config.markdown}.items():
         if file is not None:
             _check_file(option, Path(file))
     if config.figure is not None and Path(config.figure).suffix not in IMAGE_FORMATS:

@@ -60,12 +60,13 @@ def refuse(call, tmp_path: Path) -> Callable[..., str]:
 
 def test_what_is_printed_and_written(call, digits_run, tmp_path: Path):
     out, figure = tmp_path / "reference.json", tmp_path / "reference.png"
-    done = call("reference_posterior", digits_run[0], *TINY, "--images", 3, 1, "--json", out, "--figure", figure)
+    files = ("--json", out, "--figure", figure, "--markdown", tmp_path / "reference.md")
+    done = call("reference_posterior", digits_run[0], *TINY, "--images", 3, 1, *files)
     lines = done.lines
     assert lines[0].split()[:3] == ["image", "r-hat", "ESS"]
     assert [line.split()[0] for line in lines[1:3]] == ["3", "1"]
-    assert lines[-2:] == [f"wrote {out}", f"wrote {figure}"]
-    assert "divergent transitions: " in lines[-3]
+    assert lines[-3:] == [f"wrote {file}" for file in files[1::2]]
+    assert "divergent transitions: " in lines[-4]
     found = numbers(out)
     assert [one["image"] for one in found["images"]] == [3, 1]
     for one in found["images"]:
@@ -78,7 +79,9 @@ def test_what_is_printed_and_written(call, digits_run, tmp_path: Path):
     assert found["settings"]["draws"] == 10
     assert set(found) == {"images", "settings", "weights", "data", "versions", "git_commit"}
     assert figure.read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["reference.json", "reference.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reference.json", "reference.md", "reference.png"]
+    table = files[-1].read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in table] == ["image", "---:", "3", "1"]
 
 
 def test_numbers_are_functions_of_the_seed_and_the_image(call, digits_run, tmp_path: Path):
