@@ -16,15 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import exp, log
-from typing import Protocol, runtime_checkable
 
 import torch
-from pyro.distributions.torch_distribution import TorchDistributionMixin
 
+from inference.bridge import Anneals
 from inference.evaluate import seeded
-from inference.log_joint import LogJoint, LogTerms
 from inference.seeds import ANNEALING, derive_seed
-from rnp_pyro.shapes import Float, Latent, Tensor
+from rnp_pyro.shapes import Float, Tensor
 
 BISECTIONS = 40
 
@@ -36,51 +34,6 @@ CHUNK = 64
 """Walkers that are weighed side by side."""
 
 Tick = Callable[[], object]
-
-
-@runtime_checkable
-class Anneals(Protocol):
-    """A log joint, split into a term that can be drawn from and the rest."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        ...
-
-    def terms(self, z: Latent) -> LogTerms:
-        """Give both terms, with a gradient."""
-        ...
-
-    def draw_prior(self, number: int) -> Float[Tensor, "draws Z"]:
-        """Draw from the first term, with the global generator."""
-        ...
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """A log joint, split anew: what it is drawn from is a proposal, and the likelihood is the rest.
-
-    Args:
-        target: The log joint.
-        proposal: Of one latent, event shape ``Z``.
-    """
-
-    target: LogJoint
-    proposal: TorchDistributionMixin
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        return self.target.device
-
-    def terms(self, z: Latent) -> LogTerms:
-        """Give log q(z) and log p(x, z) - log q(z), with a gradient."""
-        log_q = self.proposal.log_prob(z)
-        return LogTerms(log_q, self.target(z) - log_q)
-
-    def draw_prior(self, number: int) -> Float[Tensor, "draws Z"]:
-        """Draw from the proposal, with the global generator."""
-        return self.proposal.sample((number,))
 
 
 @dataclass(frozen=True)

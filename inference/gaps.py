@@ -19,7 +19,8 @@ from pyro.distributions import Independent, MultivariateStudentT, Normal
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.nn import PyroModule
 
-from inference.annealing import Bridge, Move, annealed_log_weights, floored_covariance
+from inference.annealing import Move, annealed_log_weights, floored_covariance
+from inference.bridge import Bridge
 from inference.diagnostics import psis
 from inference.elbo import random_sites
 from inference.evaluate import TakeMeans, seeded

@@ -7,7 +7,6 @@ from pyro.distributions import MultivariateNormal
 
 from inference.annealing import (
     AnnealingSettings,
-    Bridge,
     Move,
     Starts,
     anneal,
@@ -15,6 +14,7 @@ from inference.annealing import (
     floored_covariance,
     next_temperature,
 )
+from inference.bridge import Bridge
 from inference.log_joint import LogJoint, log_joint
 
 MANY = 60
