@@ -10,6 +10,7 @@ from examples.cli import preset_names
 
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
+    "compare_runs": ["--first", "{run}", "{run}", "--second", "{run}", "{run}"],
     "cost_model": ["--batch_size=1", "--rounds=3"],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
 }
