@@ -12,6 +12,7 @@ COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
     "compare_runs": ["--first", "{run}", "{run}", "--second", "{run}", "{run}"],
     "cost_model": ["--batch_size=1", "--rounds=3"],
+    "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
 }
 """Arguments of a short call of each command; a new command needs a line here."""
