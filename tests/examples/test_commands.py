@@ -11,6 +11,7 @@ from examples.cli import preset_names
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
     "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
+    "cost_model": ["--batch_size=1", "--rounds=3"],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
 }
 """Arguments of a short call of each command; a new command needs a line here."""
