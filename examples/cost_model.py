@@ -3,8 +3,6 @@
 Every stage's arithmetic and fewest bytes, the machine's two ceilings, the floor that follows, and the measured time.
 """
 
-import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from examples.cli import make_parser, run_command
 from examples.memory import keep_freed_memory
 from examples.pair import build_pair
+from examples.timing import medians
 from inference.elbo import RecordingELBO
 from inference.evaluate import seeded
 from inference.task import Weights
@@ -92,7 +91,7 @@ def main(config: CostConfig) -> list[str]:
     with pyro.get_param_store().scope(), pyro.validation_enabled(False), seeded(0, torch.zeros(()).device):
         *stages, whole = _stages(config.batch_size)
         flop = [_flop(stage) for stage in stages]
-        seconds = _medians([stage.run for stage in (*stages, whole)], config.rounds)
+        seconds = medians([stage.run for stage in (*stages, whole)], config.rounds)
     lines = [
         f"{torch.get_num_threads()} threads, torch {torch.__version__}, float32, {config.batch_size} images a step; "
         f"ceilings: matrix product {matrix / 1e9:.0f} GFLOP/s, copy {copy / 1e9:.1f} GB/s",
@@ -249,20 +248,8 @@ def _ceilings(rounds: int) -> tuple[float, float]:
     size, length = 2048, 2**26
     left, right = torch.randn(2, size, size)
     source, target = torch.randn(length), torch.empty(length)
-    product, copy = _medians([lambda: left @ right, lambda: target.copy_(source)], rounds)
+    product, copy = medians([lambda: left @ right, lambda: target.copy_(source)], rounds)
     return 2 * size**3 / product, 2 * FLOAT * length / copy
-
-
-def _medians(runs: Sequence[Callable[[], object]], rounds: int) -> list[float]:
-    """Time each of several calls in interleaved rounds; the first two rounds warm up."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for number in range(rounds + 2):
-        for run, times in zip(runs, seconds, strict=True):
-            begin = time.perf_counter()
-            run()
-            if number >= 2:
-                times.append(time.perf_counter() - begin)
-    return [statistics.median(times) for times in seconds]
 
 
 def command(arguments: Sequence[str]) -> None:

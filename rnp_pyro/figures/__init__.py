@@ -4,6 +4,7 @@ Nothing here imports pyplot, chooses a backend or changes a global setting, so a
 are. `save` writes a figure to a file.
 """
 
+from rnp_pyro.figures.benchmark_chart import Growth, benchmark
 from rnp_pyro.figures.colour import colourise
 from rnp_pyro.figures.curves import training_curves
 from rnp_pyro.figures.khat_plot import khat
@@ -14,6 +15,8 @@ from rnp_pyro.figures.sample_grid import prior_samples
 from rnp_pyro.figures.saving import save
 
 __all__ = [
+    "Growth",
+    "benchmark",
     "colourise",
     "khat",
     "parse",

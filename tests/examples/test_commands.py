@@ -10,6 +10,7 @@ from examples.cli import preset_names
 
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
+    "benchmark": ["--batch_size=2", "--rounds=2", "--growth=false", "--json={folder}/benchmark.json"],
     "compare_runs": ["--first", "{run}", "{run}", "--second", "{run}", "{run}"],
     "cost_model": ["--batch_size=1", "--rounds=3"],
     "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
