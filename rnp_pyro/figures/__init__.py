@@ -10,5 +10,6 @@ from rnp_pyro.figures.pair_grid import reconstructions
 from rnp_pyro.figures.parse_rows import parse
 from rnp_pyro.figures.sample_grid import prior_samples
 from rnp_pyro.figures.saving import save
+from rnp_pyro.figures.tree_drawing import tree_drawing
 
-__all__ = ["colourise", "parse", "prior_samples", "reconstructions", "save", "training_curves"]
+__all__ = ["colourise", "parse", "prior_samples", "reconstructions", "save", "training_curves", "tree_drawing"]
