@@ -7,7 +7,7 @@ So the numbers depend neither on the device nor on the release of torch, nor on 
 from enum import IntEnum
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from rnp_pyro.shapes import Tensor
 
@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     BATCHES = 3
     TRAINING_NOISE = 4
     EVALUATION_NOISE = 5
+    PARTICLES = 6
 
 
 def _signed(number: int) -> int:
@@ -63,6 +64,13 @@ def uniforms(keys: Int64[Tensor, "N"], count: int) -> Float32[Tensor, "N {count}
     steps = torch.arange(1, count + 1, device=keys.device) * _GAMMA
     bits = scramble(keys.unsqueeze(-1) + steps)
     return _shift_right(bits, 40).to(torch.float32).mul_(2.0**-24)
+
+
+def open_uniforms(keys: Int64[Tensor, "N"], count: int) -> Float64[Tensor, "N {count}"]:
+    """As :func:`uniforms`, but finer and never 0: odd multiples of 2^-53 in (0, 1), for quantile functions."""
+    steps = torch.arange(1, count + 1, device=keys.device) * _GAMMA
+    bits = scramble(keys.unsqueeze(-1) + steps)
+    return _shift_right(bits, 12).to(torch.float64).add_(0.5).mul_(2.0**-52)
 
 
 def permutation(key: Int64[Tensor, ""], count: int) -> Int64[Tensor, "{count}"]:

@@ -1,11 +1,12 @@
 import math
 from collections import Counter
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnp_pyro.data.counter import Purpose, keys_of, permutation, scramble, stream_key, uniforms
+from rnp_pyro.data.counter import Purpose, keys_of, open_uniforms, permutation, scramble, stream_key, uniforms
 
 MASK = 2**64 - 1
 
@@ -67,3 +68,20 @@ def test_permutations_are_uniform():
     expected = num_draws / 6
     chi_square = sum((count - expected) ** 2 / expected for count in counts.values())
     assert chi_square < 5 + 4 * math.sqrt(2 * 5)  # mean 5, variance 10
+
+
+def test_open_uniforms_lie_strictly_inside_and_are_uniform():
+    keys = keys_of(stream_key(Purpose.PARTICLES, 0), torch.arange(100))
+    found = open_uniforms(keys, 200)
+    assert found.dtype == torch.float64
+    assert found.shape == (100, 200)
+    assert 0 < found.min() < found.max() < 1
+    assert found.unique().numel() == found.numel()
+    assert found.mean().item() == pytest.approx(0.5, abs=4 / (12 * 20_000) ** 0.5)
+    assert torch.special.ndtri(found).isfinite().all()
+    assert torch.equal(open_uniforms(keys[3:5], 7), found[3:5, :7])
+
+
+def test_open_uniforms_are_uniforms_in_more_bits():
+    keys = keys_of(stream_key(Purpose.PARTICLES, 0), torch.arange(100))
+    assert (open_uniforms(keys, 9) - uniforms(keys, 9)).abs().max() < 2.0**-24

@@ -1,0 +1,196 @@
+"""Evaluate a run by importance sampling: python -m examples.evaluate RUN [--particles 500] [--images 1000] ...
+
+Bounds on each image's log evidence that become tighter with more particles, and whether the weights can be trusted.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tqdm import tqdm
+
+from examples.cli import make_parser, run_command
+from examples.evidence import active_dimensions, as_json, describe, verdict
+from examples.memory import keep_freed_memory
+from examples.report import EVALUATION_SEED, git_commit, versions
+from examples.run import Run, open_trained
+from examples.train_svi import launch
+from inference.arviz_export import Weighed, arviz_groups, read_netcdf, save_netcdf
+from inference.elbo import Terms
+from inference.evaluate import reconstruct, root_means
+from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
+from rnp_pyro import figures
+from rnp_pyro.checkpoint import write_json
+from rnp_pyro.config import FabricConfig
+from rnp_pyro.data import to_unit
+from rnp_pyro.errors import UserError
+from rnp_pyro.shapes import Canvas
+
+MOST_PARTICLES = 10_000_000
+"""The weights of one image must fit in memory, several times: here half a gigabyte."""
+
+MOST_SAVED = 10_000_000
+"""Log weights that a netCDF file holds: 80 MB before compression. Weights of further images are left out."""
+
+MOST_PARTICLES_SAVED = 100_000
+
+DESCRIPTION = (
+    "Evaluate a run by importance sampling: bounds on the log evidence of each image from K = 1, 10, 100, ... "
+    "particles (K = 1 is the ELBO), all particles serving in groups of K, with standard errors over images; KL; "
+    "squared error; Pareto k-hat, which tells where the weights are not to be trusted; the latent dimensions in use. "
+    "Binary pixels are those of every evaluation of the data, whatever the seed; the seed is that of the particles."
+)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What to evaluate, and how thoroughly.
+
+    Args:
+        run: Run directory that train_svi wrote, its training ended.
+        particles: Draws from the guide for each image, 1 to 10,000,000; memory does not grow with their number but
+            for the weights of one image.
+        images: Number of images, from the first of the split on, at least 1; all if the split has fewer.
+        split: Which of the run's images: test, train or validation.
+        seed: Of the draws, at least 0.
+        json: File to write the numbers to; replaced if it exists.
+        arviz: netCDF file to write for ArviZ, at most 100,000 particles; replaced if it exists. Beside it go a k-hat
+            plot and a posterior predictive check, NAME_khat.png and NAME_posterior_predictive.png.
+        accelerator: Where to compute: cpu, cuda, mps, ..., or auto: what the machine has.
+    """
+
+    run: str
+    particles: int = 500
+    images: int = 1000
+    split: Literal["test", "train", "validation"] = "test"
+    seed: int = 0
+    json: str | None = None
+    arviz: str | None = None
+    accelerator: str = "auto"
+
+
+def main(config: EvaluateConfig) -> dict[str, Any]:
+    """Evaluate, print, and write what is asked for.
+
+    Returns:
+        The numbers, as in the JSON file.
+
+    Raises:
+        UserError: If anything does not fit; nothing is written then.
+    """
+    _check(config)
+    keep_freed_memory()
+    run = open_trained(Path(config.run))
+    images = getattr(run.data, config.split)[: config.images]
+    if len(images) == 0:
+        raise UserError(f"expected images in the {config.split} split of {run.data.name}, found none: choose another")
+    device = launch(FabricConfig(config.accelerator, devices=1)).device
+    run.pair.modules.to(device)
+    observed = run.pair.prepare_fixed(images, EVALUATION_SEED).to(device, next(run.pair.guide.parameters()).dtype)
+    begin = time.perf_counter()
+    evidence, saved = weigh(run, observed, config)
+    seconds = time.perf_counter() - begin
+    errors = (reconstruct(run.pair.model, run.pair.guide, observed) - to_unit(images).to(device)).square()
+    means = root_means(run.pair.guide, observed, run.pair.model.decoder.root_site)
+    numbers = as_json(evidence, errors.cpu(), active_dimensions(means), seconds)
+    about = {"particles": config.particles, "images": len(images), "split": config.split, "seed": config.seed}
+    numbers |= {
+        **about,
+        "data": run.data.name,
+        "run": str(run.path),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+    print(describe(numbers, latent_size=means.shape[-1]))
+    print(verdict(evidence.khat, config.particles))
+    if config.json is not None:
+        _write(Path(config.json), lambda path: write_json(path, numbers))
+    if config.arviz is not None:
+        weighed = Weighed(observed[: saved.kl.shape[-1]], saved, config.seed)
+        groups = arviz_groups(run.pair.model, run.pair.guide, weighed)
+        attributes = {"inference_library": "rnp-pyro", "split": config.split, "data": run.data.name}
+        _write(Path(config.arviz), lambda path: save_netcdf(groups, path, attributes))
+        _write(Path(config.arviz), draw_checks)
+    return numbers
+
+
+def weigh(run: Run, observed: Canvas, config: EvaluateConfig) -> tuple[Evidence, Terms]:
+    """Weigh all particles; give what they tell of all images, and the weights of those that are to be saved."""
+    sampling = fitted_sampling(config.particles, config.seed)
+    num_saved = min(len(observed), max(1, MOST_SAVED // config.particles)) if config.arviz is not None else 1
+    evidence, saved = [], []
+    # On a terminal a bar; elsewhere (a log file) nothing.
+    with tqdm(total=config.particles * len(observed), unit=" particles", unit_scale=True, disable=None) as bar:
+        for chosen, terms in particle_terms(run.pair.model, run.pair.guide, observed, sampling, bar.update):
+            if not terms.neg_elbo.isfinite().all():
+                raise UserError(
+                    f"image {chosen.start} or a neighbour has no finite likelihood under {run.path}: its weights are "
+                    "damaged, or its training went wrong"
+                )
+            evidence.append(judge(terms))
+            if chosen.start < num_saved:
+                saved.append(terms)
+    names = ("reconstruction", "kl")
+    return join(evidence), Terms(*(torch.cat([getattr(t, name) for t in saved], -1)[:, :num_saved] for name in names))
+
+
+def draw_checks(path: Path) -> None:
+    """Draw the k-hat plot and the posterior predictive check from a netCDF file, beside it."""
+    groups = read_netcdf(path)
+    stats, predicted = groups["sample_stats"], groups["posterior_predictive"]["pixels"].values[0]
+    drawn = {
+        "khat": figures.khat(stats["khat"].values, num_particles=stats.sizes["draw"]),
+        "posterior_predictive": figures.posterior_predictive(groups["observed_data"]["pixels"].values, predicted),
+    }
+    for name, figure in drawn.items():
+        figures.save(figure, path.with_name(f"{path.stem}_{name}.png"))
+
+
+def _check(config: EvaluateConfig) -> None:
+    """Refuse what can be refused before anything is computed."""
+    if not 1 <= config.particles <= MOST_PARTICLES:
+        raise UserError(f"--particles must be within 1 to {MOST_PARTICLES:,}, got {config.particles:,}")
+    if config.images < 1:
+        raise UserError(f"--images must be at least 1, got {config.images}")
+    if not 0 <= config.seed < 2**63:
+        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    if config.arviz is not None and config.particles > MOST_PARTICLES_SAVED:
+        raise UserError(f"--arviz takes at most {MOST_PARTICLES_SAVED:,} --particles, got {config.particles:,}")
+    for option, file in {"--json": config.json, "--arviz": config.arviz}.items():
+        if file is not None:
+            _check_file(option, Path(file))
+    if config.json is not None and config.arviz is not None and Path(config.json) == Path(config.arviz):
+        raise UserError(f"--json and --arviz must be two files, got {config.json} for both")
+
+
+def _check_file(option: str, path: Path) -> None:
+    if path.is_dir() or path.name in ("", ".."):
+        raise UserError(f"expected a file to write with {option}, got the folder {path}")
+    if not path.parent.is_dir():
+        raise UserError(f"expected a file in a folder that exists with {option}, got {path}: make {path.parent} first")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"cannot write {path}: the folder {path.parent} is not writable; choose another with {option}")
+
+
+def _write(path: Path, write: Any) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    print(f"wrote {path}")
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Read the command line and evaluate."""
+    parser = make_parser("evaluate", DESCRIPTION)
+    parser.add_argument("run", metavar="RUN", type=str, help="Run directory that train_svi wrote, its training ended.")
+    parser.add_class_arguments(EvaluateConfig, None, skip={"run"})
+    main(EvaluateConfig(**vars(parser.instantiate(parser.parse_args(list(arguments))))))
+
+
+if __name__ == "__main__":
+    run_command(command)

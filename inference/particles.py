@@ -1,0 +1,86 @@
+"""Draws that have names: each is a function of (seed, site, image, particle).
+
+So it changes nothing in what chunks particles and images are drawn, in which order, or how many others there are; and a
+particle that was weighed can be drawn again.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from jaxtyping import Float64, Int64
+from pyro.poutine.messenger import Messenger
+from pyro.poutine.util import site_is_subsample
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, TransformedDistribution
+
+from rnp_pyro.data.counter import Purpose, keys_of, open_uniforms, stream_key
+from rnp_pyro.shapes import Tensor
+
+MOST_IMAGES = 2**32
+"""Images are told apart up to this number, and half as many particles."""
+
+
+class DrawNamed(Messenger):
+    """Draw every latent site by the inverse of its distribution function, at uniform numbers that names determine.
+
+    To be entered before the plates, ``particles`` at dimension -2 and ``images`` at -1, so that it sees their sizes.
+
+    Args:
+        seed: Of all draws.
+        particles: Which particles, for each image.
+        images: Each image's position in its data set.
+    """
+
+    def __init__(
+        self, seed: int, particles: Int64[Tensor, "particles images"], images: Int64[Tensor, " images"]
+    ) -> None:
+        super().__init__()
+        self.seed, self.names = seed, MOST_IMAGES * particles + images
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if msg["is_observed"] or site_is_subsample(msg) or msg["value"] is not None:
+            return
+        fn = msg["fn"]
+        if fn.batch_shape != self.names.shape:
+            raise ValueError(
+                f"weights are per image: expected site {msg['name']} in the plates of particles and images, with batch "
+                f"shape {tuple(self.names.shape)}, got {tuple(fn.batch_shape)}"
+            )
+        keys = keys_of(_site_key(self.seed, msg["name"]), self.names)
+        uniform = open_uniforms(keys.flatten(), fn.event_shape.numel()).view(fn.shape())
+        parameter = getattr(_innermost(fn), next(iter(_innermost(fn).arg_constraints)))
+        msg["value"] = quantile(fn, uniform.to(parameter.device)).to(parameter.dtype)
+        msg["done"] = True
+
+
+def quantile(fn: Distribution, uniform: Float64[Tensor, "*shape"]) -> Tensor:
+    """Map uniform numbers, one for each of the event's numbers, to a draw from a distribution.
+
+    Raises:
+        NotImplementedError: If the distribution has no inverse distribution function.
+    """
+    if isinstance(fn, Independent):
+        return quantile(fn.base_dist, uniform)
+    if isinstance(fn, TransformedDistribution):
+        value = quantile(fn.base_dist, uniform)
+        for transform in fn.transforms:
+            value = transform(value)
+        return value
+    if isinstance(fn, Normal):
+        return fn.loc + fn.scale * torch.special.ndtri(uniform).to(fn.loc.dtype)
+    if isinstance(fn, MultivariateNormal):
+        noise = torch.special.ndtri(uniform).to(fn.loc.dtype)
+        return fn.loc + (fn.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+    value: Any = fn.icdf(uniform)
+    return value
+
+
+def _innermost(fn: Distribution) -> Distribution:
+    while isinstance(fn, Independent | TransformedDistribution):
+        fn = fn.base_dist
+    return fn
+
+
+@lru_cache(maxsize=256)
+def _site_key(seed: int, site: str) -> Int64[Tensor, ""]:
+    return stream_key(Purpose.PARTICLES, seed, *site.encode())
