@@ -23,8 +23,8 @@ from rnp_pyro.tree_value import TreeValue, select
 DESCRIPTION = (
     "Parse images into trees of parts. For each image parse.json (programs, poses and patches of all nodes, which fold "
     "back to the canvas), parse.svg and parse.png: the image, its reconstruction, its parts in colour (blue, red, "
-    "green, orange in the order in which they are drawn), each part's own parts in a box, and the tree. One image's files are "
-    "written into --out itself, several images' each into a folder of its own there."
+    "green, orange in the order in which they are drawn), each part's own parts in a box, and the tree. One image's "
+    "files are written into --out itself, several images' each into a folder of its own there."
 )
 NAMES = ("parse.json", "parse.svg", "parse.png")
 

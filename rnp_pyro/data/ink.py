@@ -174,12 +174,12 @@ def paper_surface(grey: Grey, rounds: int = 8) -> Grey:
     coarse = [min(side, SURFACE_SIDE) for side in grey.shape]
     target = F.interpolate(grey[None, None], coarse, mode="area").flatten().double()
     terms = _quadratic(coarse[0], coarse[1])
-    fitted = target.median().expand(len(target))
+    coefficients = torch.zeros(terms.shape[-1], dtype=target.dtype)
+    coefficients[0] = target.median()
     for _ in range(rounds):
-        error = (target - fitted).abs()
+        error = (target - terms @ coefficients).abs()
         weighted = terms / (1 + (error / (error.median() + 1e-3)).square())[:, None]
         coefficients = torch.linalg.lstsq(weighted.T @ terms, weighted.T @ target).solution
-        fitted = terms @ coefficients
     return (_quadratic(*grey.shape) @ coefficients).reshape(grey.shape).to(grey.dtype)
 
 

@@ -41,7 +41,7 @@ def tree_drawing(
     """
     views = _views(image, value, picture)
     rows = _rows(value)
-    width, height = enlarged(*image.shape[-2:], SIDE)
+    width, height = enlarged(image.shape[-2], image.shape[-1], SIDE)
     leaves, pitch = len(rows[-1]), NODE + GAP
     # The first box stands apart from the views.
     row_width = len(views) * (width + GAP) - GAP + (BOX_GAP - GAP)
