@@ -251,7 +251,7 @@ def bounding_box(mask: Bool[Tensor, "rows columns"]) -> tuple[int, int, int, int
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def thicken(ink: Grey) -> Grey:
+def thicken(ink: Grey) -> Float[Tensor, "grown_rows grown_columns"]:
     """Widen strokes that would be faint threads at the digit's final size; the image grows by as much on each side."""
     strokes = (ink > 0.5).float()
     padded = F.pad(strokes[None, None], (1, 1, 1, 1))

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnp_pyro.figures.colour import colourise, part_colour, tint
-from rnp_pyro.figures.printing import PrintedImage, on_paper
+from rnp_pyro.figures.printing import on_paper
 from rnp_pyro.figures.sheet import LINE_HEIGHT, Box, Colour, enlarged, place, sheet, write
-from rnp_pyro.shapes import Canvas, Float, Tensor, UInt8
+from rnp_pyro.shapes import Float, Tensor, UInt8
 from rnp_pyro.tree_value import TreeValue
 
 SIDE = 168
@@ -19,7 +20,7 @@ LARGEST_NODE, NODE = 112, 84
 
 MARGIN, GAP, BOX_GAP, BORDER, BRANCH = 12, 16, 40, 4, 56
 
-View = tuple[str, PrintedImage, Colour | None]
+View = tuple[str, np.ndarray, Colour | None]
 """A heading, an image, and the colour of its frame; None is a thin grey one."""
 
 
@@ -77,12 +78,10 @@ def _views(
     return views
 
 
-def _rows(value: TreeValue) -> list[list[tuple[PrintedImage, int | None]]]:
+def _rows(value: TreeValue) -> list[list[tuple[np.ndarray, int | None]]]:
     """Give the thumbnails of each level from the root down, and each node's step; the root has none."""
     by_level = dict(value.pasted_children())
-    rows: list[list[tuple[PrintedImage, int | None]]] = [
-        [(on_paper(_superimposed(by_level[value.num_levels][0])), None)]
-    ]
+    rows: list[list[tuple[np.ndarray, int | None]]] = [[(on_paper(_superimposed(by_level[value.num_levels][0])), None)]]
     for level in range(value.num_levels - 1, value.leaf_level - 1, -1):
         count = value.num_steps(level + 1)
         canvases = value.canvas_of(level)
@@ -97,7 +96,7 @@ def _coloured(part: Float[Tensor, "C h w"], step: int) -> Float[Tensor, "3 h w"]
     return tint(part.expand(step + 1, *part.shape))[step]
 
 
-def _superimposed(parts: Float[Tensor, "T C h w"]) -> Canvas:
+def _superimposed(parts: Float[Tensor, "T C h w"]) -> Float[Tensor, "3 h w"]:
     """Draw grey parts in their colours over each other; coloured ones are added up."""
     return colourise(parts) if parts.shape[-3] == 1 else parts.sum(0).clamp(0, 1)
 
@@ -117,7 +116,7 @@ def _draw_views(axes: Axes, views: Sequence[View], first: Box) -> None:
         left += first.width + GAP
 
 
-def _draw_nodes(axes: Axes, rows: Sequence[Sequence[tuple[PrintedImage, int | None]]], width: int, top: int) -> None:
+def _draw_nodes(axes: Axes, rows: Sequence[Sequence[tuple[np.ndarray, int | None]]], width: int, top: int) -> None:
     """Draw each node in the middle above its children, and a line to each in the colour of the child's step."""
     leaves = len(rows[-1])
     pitch = max(NODE + GAP, (width - 2 * MARGIN) // leaves)

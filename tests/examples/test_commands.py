@@ -11,6 +11,10 @@ from examples.cli import preset_names
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
+    "parse": ["{run}", "--index", "0", "--out={folder}/out"],
+    "sample": ["{run}", "--num=4", "--out={folder}/out"],
+    "edit": ["{run}", "truncate", "--index", "0", "--out={folder}/out"],
+    "compare_completions": ["{run}", "{run}", "--images=1", "--particles=8", "--rounds=1"],
 }
 """Arguments of a short call of each command; a new command needs a line here."""
 
