@@ -15,6 +15,7 @@ from tqdm import tqdm
 from examples.chosen import Chosen, Split, add_choice, choose
 from examples.cli import make_parser, run_command
 from examples.parse import check_files
+from examples.report import SHOWN_SAMPLES
 from examples.run import Run, open_trained
 from inference.diagnostics import TRUSTED_KHAT
 from inference.fillings import Search
@@ -26,6 +27,7 @@ from rnp_pyro.errors import UserError
 from rnp_pyro.figures.printing import PrintedImage, on_paper
 from rnp_pyro.shapes import Bool, Float, Tensor
 from rnp_pyro.tree import Tree
+from rnp_pyro.tree_value import select, tree_value
 
 DESCRIPTION = (
     "Sample programs and draw them. Without an image from the prior: samples.png, and samples.npz with z, action, pose "
@@ -117,7 +119,7 @@ def _sample(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]]:
     """Draw from the prior."""
     drawn = sample_prior(run.pair.model, run.data.image_shape, config.num, config.temperature, config.seed)
     print(f"{config.num} samples of the prior at temperature {config.temperature:g}")
-    return figures.prior_samples(drawn.mean, _parts(run, drawn)), _arrays(drawn)
+    return figures.prior_samples(drawn.mean[:SHOWN_SAMPLES], _parts(run, drawn)), _arrays(drawn)
 
 
 def _complete(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]]:
@@ -191,12 +193,14 @@ def _rows(
         figures.Panel("given", _shade(on_paper(torch.where(seen, chosen.grey[at], 0)), seen)),
         figures.Panel("expected", on_paper(expected)),
     ]
+    latents = {site: value[places] for site, value in drawn.latents.items()}
+    shown = programs_of(run.pair.model, latents, run.data.image_shape)
     captions = [f"{100 * weight:.1f} %" for weight in share.tolist()]
-    draws = zip(captions, on_paper(drawn.mean[places]), strict=False)
+    draws = zip(captions, on_paper(shown.mean), strict=False)
     rows = [figures.Row([*panels, *(figures.Panel(caption, pixels) for caption, pixels in draws)], title)]
-    parts = _parts(run, drawn)
+    parts = _parts(run, shown)
     if parts is not None and parts.shape[-3] == 1:
-        coloured = on_paper(figures.colourise(parts[places]))
+        coloured = on_paper(figures.colourise(parts))
         blank = figures.Panel("", np.full_like(panels[0].pixels, 255), "white")
         rows.append(figures.Row([blank] * len(panels) + [figures.Panel("", pixels) for pixels in coloured]))
     return rows
@@ -209,12 +213,12 @@ def _shade(pixels: PrintedImage, seen: Bool[Tensor, "C H W"]) -> PrintedImage:
 
 
 def _parts(run: Run, drawn: Programs) -> Float[Tensor, "n T C H W"] | None:
-    """Paste the root's parts on the image; None for a model without parts."""
+    """Paste the root's parts of the first samples on the image; None for a model without parts."""
     tree = run.pair.model.decoder
     if not isinstance(tree, Tree) or drawn.parse is None:
         return None
     with torch.no_grad():
-        *_, (_, pasted) = tree.pasted_children(drawn.parse)
+        *_, (_, pasted) = select(tree_value(tree, drawn.parse), slice(SHOWN_SAMPLES)).pasted_children()
     return pasted.squeeze(-5)
 
 

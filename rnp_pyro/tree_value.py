@@ -97,8 +97,8 @@ def tree_value(tree: Tree, parse: Parse) -> TreeValue:
     return TreeValue(parse, assembly_of(tree))
 
 
-def select(value: TreeValue, index: int) -> TreeValue:
-    """Take one tree out of a batch, along its first dimension."""
+def select(value: TreeValue, index: int | slice) -> TreeValue:
+    """Take one tree, or several, out of a batch along its first dimension."""
     levels = tuple(
         Nodes(**{field.name: getattr(nodes, field.name)[index] for field in fields(Nodes)})
         for nodes in value.parse.levels

@@ -26,7 +26,7 @@ from rnp_pyro.tree_value import TreeValue, select
 
 MakeTree = Callable[..., Tree]
 TIGHT = {"rtol": 1e-10, "atol": 1e-10}
-PATHS = [(0,), (2,), (1, 0), (2, 1), (1, 1, 2)]
+PATHS = [(2,), (1, 0), (1, 1, 2)]
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def _no_gradients():
         yield
 
 
-@pytest.fixture(params=[{}, {"feedback": True}, {"hypernets": "per_level"}], ids=str)
+@pytest.fixture(params=[{}, {"feedback": True, "hypernets": "per_level"}], ids=str)
 def tree(request, make_tree: MakeTree, randomise) -> Tree:
     made = make_tree(num_steps=(3, 2, 3), **request.param)
     randomise(made)
@@ -58,8 +58,8 @@ def tensors(value: TreeValue) -> dict[str, torch.Tensor]:
 
 def assert_same(one: TreeValue, other: TreeValue) -> None:
     assert tensors(one).keys() == tensors(other).keys()
-    for name, tensor in tensors(one).items():
-        torch.testing.assert_close(tensor, tensors(other)[name], **TIGHT, msg=name)
+    for (name, tensor), expected in zip(tensors(one).items(), tensors(other).values(), strict=True):
+        torch.testing.assert_close(tensor, expected, **TIGHT, msg=name)
     torch.testing.assert_close(one.fold(), other.fold(), **TIGHT)
 
 
@@ -232,12 +232,12 @@ def test_a_truncated_tree_can_be_edited(tree: Tree, trees):
 
 
 def test_batched_equals_one_by_one(tree: Tree):
-    batch, other = (unfold_value(tree, torch.randn(4, 6)) for _ in range(2))
-    program = torch.randn(4, 6)
+    batch, other = (unfold_value(tree, torch.randn(2, 6)) for _ in range(2))
+    program = torch.randn(2, 6)
     changed = replace_program(tree, batch, (1,), program)
     swapped = swap_parts(tree, batch, other, (2,), (0,), True)[1]
     moved = move_part(batch, (0, 1), Move((0.1, 0.0), 10, 1.1))
-    for index in range(4):
+    for index in range(2):
         one, two = select(batch, index), select(other, index)
         assert_same(select(changed, index), replace_program(tree, one, (1,), program[index]))
         assert_same(select(swapped, index), swap_parts(tree, one, two, (2,), (0,), True)[1])
