@@ -5,12 +5,13 @@ Bounds on each image's log evidence that become tighter with more particles, and
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from examples.cli import make_parser, run_command
@@ -31,12 +32,15 @@ from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
 
 MOST_PARTICLES = 10_000_000
-"""The weights of one image must fit in memory, several times: here half a gigabyte."""
+"""The weights of one image must fit in memory, several times: here a gigabyte."""
 
 MOST_SAVED = 10_000_000
 """Log weights that a netCDF file holds: 80 MB before compression. Weights of further images are left out."""
 
 MOST_PARTICLES_SAVED = 100_000
+
+Groups = dict[str, Any]
+"""From names to xarray data sets."""
 
 DESCRIPTION = (
     "Evaluate a run by importance sampling: bounds on the log evidence of each image from K = 1, 10, 100, ... "
@@ -57,9 +61,10 @@ class EvaluateConfig:
         images: Number of images, from the first of the split on, at least 1; all if the split has fewer.
         split: Which of the run's images: test, train or validation.
         seed: Of the draws, at least 0.
-        json: File to write the numbers to; replaced if it exists.
-        arviz: netCDF file to write for ArviZ, at most 100,000 particles; replaced if it exists. Beside it go a k-hat
-            plot and a posterior predictive check, NAME_khat.png and NAME_posterior_predictive.png.
+        json: File to write the numbers to.
+        arviz: netCDF file to write for ArviZ, with at most 100,000 particles. Beside it go a k-hat plot and a
+            posterior predictive check, NAME_khat.png and NAME_posterior_predictive.png.
+        overwrite: Replace files that exist.
         accelerator: Where to compute: cpu, cuda, mps, ..., or auto: what the machine has.
     """
 
@@ -70,6 +75,7 @@ class EvaluateConfig:
     seed: int = 0
     json: str | None = None
     arviz: str | None = None
+    overwrite: bool = False
     accelerator: str = "auto"
 
 
@@ -108,13 +114,12 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     print(describe(numbers, latent_size=means.shape[-1]))
     print(verdict(evidence.khat, config.particles))
     if config.json is not None:
-        _write(Path(config.json), lambda path: write_json(path, numbers))
+        _write([Path(config.json)], lambda path: write_json(path, numbers))
     if config.arviz is not None:
         weighed = Weighed(observed[: saved.kl.shape[-1]], saved, config.seed)
         groups = arviz_groups(run.pair.model, run.pair.guide, weighed)
         attributes = {"inference_library": "rnp-pyro", "split": config.split, "data": run.data.name}
-        _write(Path(config.arviz), lambda path: save_netcdf(groups, path, attributes))
-        _write(Path(config.arviz), draw_checks)
+        _write(saved_files(config.arviz), lambda path: (save_netcdf(groups, path, attributes), draw_checks(path)))
     return numbers
 
 
@@ -141,13 +146,22 @@ def weigh(run: Run, observed: Canvas, config: EvaluateConfig) -> tuple[Evidence,
 def draw_checks(path: Path) -> None:
     """Draw the k-hat plot and the posterior predictive check from a netCDF file, beside it."""
     groups = read_netcdf(path)
-    stats, predicted = groups["sample_stats"], groups["posterior_predictive"]["pixels"].values[0]
-    drawn = {
-        "khat": figures.khat(stats["khat"].values, num_particles=stats.sizes["draw"]),
-        "posterior_predictive": figures.posterior_predictive(groups["observed_data"]["pixels"].values, predicted),
-    }
-    for name, figure in drawn.items():
-        figures.save(figure, path.with_name(f"{path.stem}_{name}.png"))
+    for draw, file in zip(CHECKS.values(), saved_files(str(path))[1:], strict=True):
+        figures.save(draw(groups), file)
+
+
+def _draw_khat(groups: Groups) -> Figure:
+    stats = groups["sample_stats"]
+    return figures.khat(stats["khat"].values, num_particles=stats.sizes["draw"])
+
+
+def _draw_predictive(groups: Groups) -> Figure:
+    drawn = groups["posterior_predictive"]["pixels"].values[0]
+    return figures.posterior_predictive(groups["observed_data"]["pixels"].values, drawn)
+
+
+CHECKS: dict[str, Callable[[Groups], Figure]] = {"khat": _draw_khat, "posterior_predictive": _draw_predictive}
+"""From the end of a figure's name to how it is drawn from a netCDF file's groups."""
 
 
 def _check(config: EvaluateConfig) -> None:
@@ -160,28 +174,40 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
     if config.arviz is not None and config.particles > MOST_PARTICLES_SAVED:
         raise UserError(f"--arviz takes at most {MOST_PARTICLES_SAVED:,} --particles, got {config.particles:,}")
-    for option, file in {"--json": config.json, "--arviz": config.arviz}.items():
+    files = [("--json", config.json), *(("--arviz", file) for file in saved_files(config.arviz))]
+    for option, file in files:
         if file is not None:
-            _check_file(option, Path(file))
-    if config.json is not None and config.arviz is not None and Path(config.json) == Path(config.arviz):
-        raise UserError(f"--json and --arviz must be two files, got {config.json} for both")
+            _check_file(option, Path(file), config.overwrite)
+    if config.json is not None and Path(config.json) in saved_files(config.arviz):
+        raise UserError(f"--json and --arviz must be different files, got {config.json} for both")
 
 
-def _check_file(option: str, path: Path) -> None:
+def saved_files(arviz: str | None) -> list[Path]:
+    """Name the files that ``--arviz`` writes: the netCDF file and the figures drawn from it."""
+    if arviz is None:
+        return []
+    path = Path(arviz)
+    return [path, *(path.with_name(f"{path.stem}_{name}.png") for name in CHECKS)]
+
+
+def _check_file(option: str, path: Path, overwrite: bool) -> None:
     if path.is_dir() or path.name in ("", ".."):
         raise UserError(f"expected a file to write with {option}, got the folder {path}")
     if not path.parent.is_dir():
         raise UserError(f"expected a file in a folder that exists with {option}, got {path}: make {path.parent} first")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists: choose another file with {option}, or replace it with --overwrite true")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"cannot write {path}: the folder {path.parent} is not writable; choose another with {option}")
 
 
-def _write(path: Path, write: Any) -> None:
+def _write(files: Sequence[Path], write: Callable[[Path], Any]) -> None:
+    """Write one or more files, named after the first, and say so."""
     try:
-        write(path)
+        write(files[0])
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-    print(f"wrote {path}")
+        raise UserError(f"cannot write {files[0]}: {error.strerror or error}") from None
+    print("wrote " + " ".join(map(str, files)))
 
 
 def command(arguments: Sequence[str]) -> None:

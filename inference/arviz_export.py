@@ -18,7 +18,7 @@ from jaxtyping import Int64
 from pyro import poutine
 from pyro.nn import PyroModule
 
-from inference.diagnostics import psis, reff_for_0_23
+from inference.diagnostics import psis, reff_for_0_23, tail_size
 from inference.elbo import Terms, random_sites
 from inference.evaluate import evaluating, seeded
 from inference.importance import bound, draw_again, effective_sample_size
@@ -81,11 +81,11 @@ def arviz_groups(model: PyroModule, guide: PyroModule, weighed: Weighed) -> dict
         prior, imagined = _predict(model, {}, images.new_zeros(1, *images.shape[1:]))
     sample, picture = ("chain", "draw"), ("channel", "row", "column")
     return {
-        "posterior": _named(posterior, (*sample, "image")),
+        "posterior": _named(posterior, (*sample, "image")) | node_levels(model.decoder),
         "posterior_predictive": {"pixels": ((*sample, "image", *picture), predicted[None])},
         "log_likelihood": {"pixels": ((*sample, "image"), log_likelihood.numpy()[None])},
         "sample_stats": sample_stats(log_weight),
-        "prior": _named({name: value[:, 0] for name, value in prior.items()}, sample),
+        "prior": _named({name: value[:, 0] for name, value in prior.items()}, sample) | node_levels(model.decoder),
         "prior_predictive": {"pixels": ((*sample, *picture), imagined[None, :, 0])},
         "observed_data": {"pixels": (("image", *picture), _compact(shown))},
     }
@@ -123,6 +123,7 @@ def save_netcdf(groups: Mapping[str, Variables], path: Path, about: Mapping[str,
     datasets = {name: _dataset(variables) for name, variables in groups.items()}
     num_particles = groups["sample_stats"]["log_weight"][1].shape[1]
     datasets["sample_stats"].attrs["reff_for_arviz_0_23"] = reff_for_0_23(num_particles)
+    datasets["sample_stats"]["khat"].attrs["tail_draws"] = tail_size(num_particles)
     tree = xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=dict(about)), **datasets})
     encoding = {f"/{name}": {key: {"zlib": True} for key in group} for name, group in groups.items()}
     write_atomically(path, lambda temporary: tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding))
@@ -165,6 +166,16 @@ def programs(decoder: Any, z: Latent) -> dict[str, Tensor]:
     }
 
 
+def node_levels(decoder: Any) -> Variables:
+    """Give the level of each node, in the order of :func:`programs`."""
+    levels, nodes = [decoder.num_levels], 1
+    if isinstance(decoder, Tree):
+        for settings, level in zip(decoder.levels, reversed(range(decoder.num_levels)), strict=True):
+            nodes *= settings.num_steps
+            levels += [level] * nodes
+    return {"level": (("node",), np.array(levels))}
+
+
 def _side_by_side(chunks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.cat([chunk[name] for chunk in chunks], dim=1) for name in chunks[0]}
 
@@ -185,5 +196,6 @@ def _dataset(variables: Variables) -> Any:
     import xarray
 
     data = xarray.Dataset({name: (dims, values) for name, (dims, values) in variables.items()})
+    data = data.set_coords([name for name in ("level",) if name in data])
     counted = [name for name in ("chain", "draw", "image", "node", "latent") if name in data.sizes]
     return data.assign_coords({name: np.arange(data.sizes[name]) for name in counted})

@@ -34,6 +34,10 @@ PARTICLE_CHUNK = 64
 """Particles of one image that are decoded side by side: with fewer, the guide would read the image more often."""
 
 
+MANY_PARTICLES = 1_000_000
+"""Particles from which on images are weighed one by one, since the weights themselves fill the memory."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How many particles, and how many at a time.
@@ -52,9 +56,10 @@ class Sampling:
 
 
 def fitted_sampling(num_particles: int, seed: int) -> Sampling:
-    """Choose the chunks that are decoded fastest."""
+    """Choose the chunks that are decoded fastest; of very many particles, hold one image's weights at a time."""
     particle_chunk = min(num_particles, PARTICLE_CHUNK)
-    return Sampling(num_particles, seed, particle_chunk, max(1, LANES // particle_chunk))
+    image_chunk = max(1, LANES // particle_chunk) if num_particles < MANY_PARTICLES else 1
+    return Sampling(num_particles, seed, particle_chunk, image_chunk)
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,7 @@ def _weigh(model: PyroModule, guide: PyroModule, images: Canvas, draw: DrawNamed
         guide_trace.compute_log_prob()
         model_trace.compute_log_prob()
     terms = bound_terms(model_trace, guide_trace)
-    return Terms(*(term.to("cpu", torch.float64) for term in (terms.reconstruction, terms.kl)))
+    return Terms(*(term.cpu().double() for term in (terms.reconstruction, terms.kl)))
 
 
 def check_honest(model_trace: Trace, guide_trace: Trace) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from jaxtyping import Num
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnp_pyro.figures.colour import part_colour
 from rnp_pyro.figures.printing import on_paper
 from rnp_pyro.figures.sheet import DPI, FONT_SIZE, INK
-from rnp_pyro.shapes import Float, UInt8
+from rnp_pyro.shapes import Float
 
 SHOWN_IMAGES = 8
 SHOWN_DRAWS = 5
@@ -19,7 +20,9 @@ LINE = 204
 
 INTERVAL = (0.05, 0.95)
 
-Images = Float[np.ndarray, "*batch C H W"] | UInt8[np.ndarray, "*batch C H W"]
+Images = Num[np.ndarray, "*batch C H W"]
+Observed = Num[np.ndarray, "images C H W"]
+Drawn = Num[np.ndarray, "draws images C H W"]
 
 
 def ink(images: Images) -> Float[np.ndarray, "*batch"]:
@@ -37,7 +40,7 @@ def outline(images: Images) -> Float[np.ndarray, "*batch"]:
 STATISTICS: dict[str, Callable[[Images], np.ndarray]] = {"ink": ink, "outline": outline}
 
 
-def posterior_predictive(observed: Images, drawn: Images) -> Figure:
+def posterior_predictive(observed: Observed, drawn: Drawn) -> Figure:
     """Show images beside draws given them, and whether their ink and outline are what the draws' are.
 
     Args:
@@ -48,15 +51,15 @@ def posterior_predictive(observed: Images, drawn: Images) -> Figure:
         The figure: the first images, the mean of their draws and some draws; for all of them each statistic against
         the draws' median and 5 % to 95 % interval.
     """
-    figure = Figure(figsize=(7.0, 3.2), dpi=DPI, facecolor="white", layout="constrained")
-    pictures, *panels = figure.subplots(1, 1 + len(STATISTICS), width_ratios=(1.05, 1, 1))
+    figure = Figure(figsize=(8.4, 3.2), dpi=DPI, facecolor="white", layout="constrained")
+    pictures, *panels = figure.subplots(1, 1 + len(STATISTICS), width_ratios=(1.5, 1, 1))
     _mosaic(pictures, observed[:SHOWN_IMAGES], drawn[:, :SHOWN_IMAGES])
     for axes, (name, statistic) in zip(panels, STATISTICS.items(), strict=True):
         _against(axes, name, statistic(observed), statistic(drawn))
     return figure
 
 
-def _mosaic(axes: Axes, observed: Images, drawn: Images) -> None:
+def _mosaic(axes: Axes, observed: Observed, drawn: Drawn) -> None:
     """One row an image: itself, the mean of its draws, some draws."""
     rows = np.stack([observed, drawn.mean(0), *drawn[:SHOWN_DRAWS]], axis=1).astype(np.float32)
     pixels = np.pad(on_paper(torch.from_numpy(rows)), ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=LINE)
@@ -81,7 +84,9 @@ def _against(
     axes.scatter(seen, np.median(drawn, axis=0), s=4, color=part_colour(0), linewidths=0)
     limits = min(seen.min(), low.min()), max(seen.max(), high.max())
     axes.plot(limits, limits, color=INK, linewidth=0.6, linestyle="--")
-    axes.set_title(f"{inside:.0%} of {len(seen)} inside the 90 % interval", fontsize=FONT_SIZE, color=INK, loc="left")
+    axes.set_title(
+        f"{inside:.0%} of {len(seen)} images inside the 90 % interval", fontsize=FONT_SIZE, color=INK, loc="left"
+    )
     axes.set_xlabel(f"{name} of the image", fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel(f"{name} of draws given the image", fontsize=FONT_SIZE, color=INK)
     axes.tick_params(labelsize=FONT_SIZE, width=0.5, length=2.5, color="0.6", labelcolor=INK)

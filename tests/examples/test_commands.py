@@ -10,6 +10,7 @@ from examples.cli import preset_names
 
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
+    "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
     "parse": ["{run}", "--index", "0", "--out={folder}/out"],
     "sample": ["{run}", "--num=4", "--out={folder}/out"],

@@ -176,6 +176,10 @@ def test_chunks_are_bounded(num_particles: int):
     assert sampling.particle_chunk * sampling.image_chunk <= importance.LANES
 
 
+def test_very_many_particles_are_weighed_image_by_image():
+    assert fitted_sampling(10**7, 0).image_chunk == 1
+
+
 def test_progress_counts_every_particle(pair: tuple, images: torch.Tensor):
     told: list[int] = []
     chosen = [which for which, _ in particle_terms(*pair, images, Sampling(10, 0, 4, 3), told.append)]

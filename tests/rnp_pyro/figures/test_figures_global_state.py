@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 import matplotlib
+import numpy as np
 import pytest
 import torch
 
@@ -36,6 +37,8 @@ def test_no_pyplot_no_backend_no_settings(figures_without_pyplot: ModuleType, tm
         draw.parse(images, images, parts, parts[:, :, None]),
         draw.prior_samples(images, parts),
         draw.training_curves([{"step": step, "seconds": step, "neg_elbo": 9 - step} for step in range(3)]),
+        draw.khat(np.array([0.3, 0.9, np.inf, np.nan]), num_particles=100),
+        draw.posterior_predictive(images.numpy(), images.expand(6, 2, 1, 6, 5).numpy()),
     ]
     for index, figure in enumerate(figures):
         draw.save(figure, tmp_path / f"{index}.png")

@@ -1,0 +1,226 @@
+"""The evaluation of a run: what it prints and writes, and every kind of bad input."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from examples import evaluate
+from examples.evaluate import EvaluateConfig, main
+from examples.report import EVALUATION_SEED
+from examples.run import open_trained
+from inference.arviz_export import read_netcdf
+from inference.importance import Sampling, bound, log_weights
+
+KEYS = [
+    "neg_elbo", "nll", "nll_standard_error", "nll_psis", "nll_psis_standard_error", "kl", "kl_standard_error",
+    "squared_error", "mse", "khat", "khat_above_0.7", "khat_undefined", "ess", "active_dimensions", "seconds",
+    "particles", "images", "split", "seed", "data", "run", "versions", "git_commit",
+]  # fmt: skip
+
+
+@pytest.fixture
+def refuse(call, tmp_path: Path) -> Callable[..., str]:
+    """Expect one line of error, exit status 2 and nothing written; give the line."""
+
+    def command(*arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        message = call("evaluate", *arguments).error
+        assert sorted(tmp_path.rglob("*")) == before
+        return message
+
+    return command
+
+
+def timeless(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.endswith("seconds"))
+
+
+def test_what_it_prints_and_writes(call, digits_run, tmp_path: Path):
+    file = tmp_path / "numbers.json"
+    done = call("evaluate", digits_run[0], "--particles=40", "--images=5", "--json", file)
+    numbers = json.loads(file.read_text())
+    assert list(numbers) == KEYS
+    assert list(numbers["nll"]) == list(numbers["nll_standard_error"]) == ["1", "10", "40"]
+    assert list(numbers["khat"]) == ["0.05", "0.25", "0.5", "0.75", "0.95"]
+    assert numbers["nll"]["1"] == numbers["neg_elbo"] > numbers["nll"]["10"] > numbers["nll"]["40"]
+    assert numbers["mse"] * 144 == pytest.approx(numbers["squared_error"])
+    assert (numbers["images"], numbers["particles"], numbers["data"]) == (5, 40, "mnist")
+    assert 0 <= numbers["active_dimensions"] <= 4
+    assert done.err == ""
+    for said in (
+        "5 test images of mnist, 40 particles each, seed 0",
+        f"-ELBO {numbers['neg_elbo']:.2f} +-",
+        f"K = 40  {numbers['nll']['40']:.2f} +-",
+        f"KL {numbers['kl']:.2f} +-",
+        f"squared error {numbers['squared_error']:.3f} per image, {numbers['mse']:.5f} per pixel",
+        "Pareto k-hat: 5% ",
+        "above 0.7 in ",
+        f"active latent dimensions: {numbers['active_dimensions']} of 4",
+        " seconds\n",
+        f"wrote {file}\n",
+    ):
+        assert said in done.out
+    assert "to be trusted" in done.out or "can be trusted" in done.out
+
+
+def test_bounds_are_those_of_the_run(digits_run):
+    """On the very pixels that the summary was measured on, whatever the seed of the particles."""
+    numbers = main(EvaluateConfig(str(digits_run[0]), particles=20, images=4, seed=9))
+    pair, data = (run := open_trained(digits_run[0])).pair, run.data
+    images = pair.prepare_fixed(data.test[:4], EVALUATION_SEED)
+    expected = -bound(log_weights(pair.model, pair.guide, images, Sampling(20, 9)), 10).mean()
+    assert numbers["nll"]["10"] == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_run_twice_it_prints_the_same(call, digits_run):
+    arguments = digits_run[0], "--particles=30", "--images=4"
+    one, other = (call("evaluate", *arguments) for _ in range(2))
+    assert timeless(one.out) == timeless(other.out)
+    assert timeless(call("evaluate", *arguments, "--seed=1").out) != timeless(one.out)
+
+
+@pytest.mark.parametrize("split", ["test", "train", "validation"])
+def test_splits_that_are_shorter_than_asked_for(call, grey_run, split: str):
+    done = call("evaluate", grey_run[0], "--particles=2", f"--split={split}")
+    number = {"test": 2, "train": 21, "validation": 1}[split]
+    assert done.lines[0].startswith(f"{number} {split} images of folder:")
+    assert "k-hat needs at least 30 particles" in done.out
+
+
+def test_flat_baseline_and_colour(call, vae_run, colour_run):
+    for run in (vae_run, colour_run):
+        done = call("evaluate", run[0], "--particles=30", "--images=2")
+        assert "-ELBO" in done.lines[1]
+        assert "  K = 30  " in done.out
+
+
+@pytest.mark.parametrize("name", ["digits_run", "vae_run", "colour_run"])
+def test_arviz(call, request, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("inference.arviz_export.NUM_DRAWS", 6)
+    run, file = request.getfixturevalue(name)[0], tmp_path / "run.nc"
+    done = call("evaluate", run, "--particles=40", "--images=3", "--arviz", file)
+    written = ["run.nc", "run_khat.png", "run_posterior_predictive.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == written
+    assert done.lines[-1] == "wrote " + " ".join(str(tmp_path / name) for name in written)
+    groups = read_netcdf(file)
+    assert groups["sample_stats"].sizes["draw"] == 40
+    assert {"posterior", "posterior_predictive", "prior", "prior_predictive", "log_likelihood"} < set(groups)
+    for figure in written[1:]:
+        with Image.open(tmp_path / figure) as picture:
+            assert min(picture.size) > 300
+
+
+def test_weights_of_the_first_images_are_saved(digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(evaluate, "MOST_SAVED", 100)
+    monkeypatch.setattr("inference.arviz_export.NUM_DRAWS", 2)
+    main(EvaluateConfig(str(digits_run[0]), particles=40, images=5, arviz=str(tmp_path / "run.nc")))
+    assert read_netcdf(tmp_path / "run.nc")["sample_stats"].sizes["image"] == 2
+
+
+# -- bad input
+
+
+def test_what_is_no_run(refuse, grey, tmp_path: Path):
+    for path in (tmp_path / "nowhere", grey):
+        assert refuse(path) == f"expected a run directory with a config.yaml, got {path}: name one that train_svi wrote"
+
+
+def test_a_run_whose_training_has_not_ended(refuse, finished):
+    (finished / "model.safetensors").unlink()
+    assert "training has not ended" in refuse(finished)
+
+
+def test_weights_that_are_not_finite(refuse, finished):
+    run = open_trained(finished)
+    with torch.no_grad():
+        for parameter in run.pair.model.parameters():
+            parameter.fill_(np.nan)
+    from rnp_pyro.checkpoint import save_weights
+
+    save_weights(run.pair.modules, finished / "model.safetensors")
+    assert "has no finite likelihood" in refuse(finished, "--particles=2")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--particles=0"], "--particles must be within 1 to 10,000,000, got 0"),
+        (["--particles=1000000000000"], "--particles must be within 1 to 10,000,000, got 1,000,000,000,000"),
+        (["--particles=many"], "--particles"),
+        (["--images=0"], "--images must be at least 1, got 0"),
+        (["--images=-1"], "--images must be at least 1, got -1"),
+        (["--seed=-1"], "--seed must be within"),
+        (["--split=nope"], "--split"),
+        (["--accelerator=nope"], "You selected an invalid accelerator name"),
+        (["--nope=1"], "--nope"),
+        (["stray"], "stray"),
+    ],
+)
+def test_options_that_do_not_fit(refuse, digits_run, options, expected):
+    assert expected in refuse(digits_run[0], *options)
+
+
+def test_more_particles_than_are_decoded_side_by_side(call, digits_run):
+    """Chunked: memory does not grow with them."""
+    assert "  K = 700  " in call("evaluate", digits_run[0], "--particles=700", "--images=1").out
+
+
+def test_too_many_particles_to_save(refuse, digits_run, tmp_path: Path):
+    message = refuse(digits_run[0], "--particles=100001", "--arviz", tmp_path / "run.nc")
+    assert message == "--arviz takes at most 100,000 --particles, got 100,001"
+
+
+@pytest.mark.parametrize("option", ["--json", "--arviz"])
+def test_files_that_cannot_be_written(refuse, digits_run, tmp_path: Path, option: str):
+    run, few = digits_run[0], ("--particles=1", "--images=1")
+    missing = tmp_path / "nowhere" / "file"
+    assert f"got {missing}: make {missing.parent} first" in refuse(run, *few, option, missing)
+    assert "got the folder" in refuse(run, *few, option, tmp_path)
+    (tmp_path / "taken").write_bytes(b"precious")
+    assert refuse(run, *few, option, tmp_path / "taken") == (
+        f"{tmp_path / 'taken'} exists: choose another file with {option}, or replace it with --overwrite true"
+    )
+    assert (tmp_path / "taken").read_bytes() == b"precious"
+
+
+def test_figures_beside_the_netcdf_file_are_not_overwritten_either(refuse, digits_run, tmp_path: Path):
+    (tmp_path / "run_khat.png").write_bytes(b"precious")
+    assert "run_khat.png exists" in refuse(digits_run[0], "--arviz", tmp_path / "run.nc")
+
+
+def test_one_file_for_both(refuse, digits_run, tmp_path: Path):
+    file = tmp_path / "file"
+    assert "must be different files" in refuse(digits_run[0], "--json", file, "--arviz", file)
+
+
+def test_files_are_replaced_if_asked_for(call, digits_run, tmp_path: Path):
+    file = tmp_path / "numbers.json"
+    file.write_text("old")
+    call("evaluate", digits_run[0], "--particles=1", "--images=1", "--json", file, "--overwrite=true")
+    assert json.loads(file.read_text())["particles"] == 1
+
+
+def test_a_disk_that_is_full(call, digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The numbers are on the screen all the same."""
+
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluate, "write_json", full)
+    file = tmp_path / "numbers.json"
+    done = call("evaluate", digits_run[0], "--particles=1", "--images=1", "--json", file)
+    assert done.status == 2
+    assert done.err == f"error: cannot write {file}: No space left on device\n"
+    assert "-ELBO" in done.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_names_every_option(call):
+    text = call("evaluate", "--help").out
+    for option in ("RUN", "--particles", "--images", "--split", "--seed", "--json", "--arviz", "--accelerator"):
+        assert option in text
