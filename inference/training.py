@@ -89,8 +89,11 @@ class _Run:
         saved_at, stopped = self.seconds, False
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Encountered NaN", UserWarning)  # _check_finite says it, and stops
+            validates = True  # shapes and supports do not change from step to step, and looking costs a quarter of one
             while (now := self._now()) < 1 and not stopped:
-                self._take_step(now)
+                with pyro.validation_enabled(validates):
+                    self._take_step(now)
+                validates = False
                 if self.step % self.config.log_every == 0:
                     self._report()
                 if self.seconds - saved_at >= 60 * self.config.checkpoint_minutes:

@@ -9,7 +9,7 @@ from rnp_pyro.config import TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.hypernet import LevelHypernets
 from rnp_pyro.program import network_shapes
-from rnp_pyro.tree import Level, Rendering, Tree
+from rnp_pyro.tree import Execution, Level, Rendering, Tree
 
 
 def build_tree(config: TreeConfig, latent_size: int, image_shape: tuple[int, int, int]) -> Tree:
@@ -40,7 +40,8 @@ def build_tree(config: TreeConfig, latent_size: int, image_shape: tuple[int, int
     )
     levels = _levels(config, image_shape[1:])
     feedback = _feedback(levels, patch_shape, latent_size) if config.feedback else None
-    return Tree(hypernets, levels, rendering, feedback, config.leak)
+    execution = Execution(config.chunk or None, config.recompute)
+    return Tree(hypernets, levels, rendering, feedback, config.leak, execution)
 
 
 def check_tree(config: TreeConfig, latent_size: int) -> None:
@@ -69,6 +70,8 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise UserError(f"{name} must be at least 1, got {size}")
+    if config.chunk < 0:
+        raise UserError(f"chunk must be at least 1, or 0 to choose it for the device, got {config.chunk}")
     if config.hypernet_layers < 2:
         raise UserError(f"hypernet_layers must be at least 2, got {config.hypernet_layers}")
     if not 0 < config.leak < 1:

@@ -118,9 +118,13 @@ class Hypernet(nn.Module):
         self.heads = nn.Linear(hidden_size, shapes.num_parameters)
         _initialise_heads(self.heads, shapes)
 
+    def features(self, z: Latent) -> Float[Tensor, "*batch U"]:
+        """Give what the heads see of each program."""
+        return self.trunk(z) * self.gain
+
     def forward(self, z: Latent) -> Float[Tensor, "*batch P"]:
         """Generate the parameters of one network per program, flat; see :func:`split_params`."""
-        return self.heads(self.trunk(z) * self.gain)
+        return self.heads(self.features(z))
 
 
 def _unit_variance_linear(size: int, next_size: int) -> nn.Linear:
@@ -186,9 +190,17 @@ class LevelHypernets(nn.Module):
         embeds = sharing == "level_embedding"
         self.level_embedding = nn.Parameter(0.1 * torch.randn(num_levels, latent_size)) if embeds else None
 
+    def at(self, level: int) -> tuple[Hypernet, Hypernet]:
+        """Give the pair that generates programs of ``level`` (1 to K)."""
+        pair = level - 1 if len(self.state_hypernets) > 1 else 0
+        return self.state_hypernets[pair], self.policy_hypernets[pair]  # type: ignore[return-value]
+
+    def embed(self, z: Latent, level: int) -> Latent:
+        """Tell programs their level, where hypernetworks are to know it."""
+        return z if self.level_embedding is None else z + self.level_embedding[level - 1]
+
     def forward(self, z: Latent, level: int) -> tuple[Float[Tensor, "*batch P"], Float[Tensor, "*batch Q"]]:
         """Generate both networks of each program of ``level`` (1 to K), flat (lines 2 and 3 of Algorithm 1)."""
-        if self.level_embedding is not None:
-            z = z + self.level_embedding[level - 1]
-        pair = level - 1 if len(self.state_hypernets) > 1 else 0
-        return self.state_hypernets[pair](z), self.policy_hypernets[pair](z)
+        state_hypernet, policy_hypernet = self.at(level)
+        embedded = self.embed(z, level)
+        return state_hypernet(embedded), policy_hypernet(embedded)

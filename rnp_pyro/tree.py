@@ -28,7 +28,7 @@ from rnp_pyro.program import (
     split_program,
 )
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
-from rnp_pyro.unroll import unroll
+from rnp_pyro.unroll import Recurrence, default_chunk, unroll
 
 PastedChildren = Float[Tensor, "*batch N T C H W"]
 """The children of the programs of one level, each on its parent's canvas."""
@@ -75,6 +75,20 @@ class Rendering:
     interpolation: Interpolation
 
 
+@dataclass(frozen=True)
+class Execution:
+    """How the fast path computes; no number depends on it but for rounding.
+
+    Args:
+        chunk: Programs that are generated and run side by side, at least 1; None: what fits the processor's cache, all
+            on an accelerator.
+        recompute: Generate programs anew in the backward pass instead of keeping them.
+    """
+
+    chunk: int | None = None
+    recompute: bool = False
+
+
 class Tree(nn.Module):
     """A recursive neural program of any depth.
 
@@ -86,6 +100,7 @@ class Tree(nn.Module):
             the parent's next step takes it as its estimate of the last part. None: Algorithm 1 as printed.
         initial_leak: Probability of a bright pixel without any part at the start, in (0, 1), learned for each channel;
             ``noisy_or`` only.
+        execution: How the fast path computes.
     """
 
     def __init__(
@@ -95,12 +110,14 @@ class Tree(nn.Module):
         rendering: Rendering,
         feedback: nn.ModuleList | None = None,
         initial_leak: float = 0.01,
+        execution: Execution = Execution(),
     ) -> None:
         super().__init__()
         self.hypernets = hypernets
         self.levels = levels
         self.rendering = rendering
         self.feedback = feedback
+        self.execution = execution
         leak = torch.full((rendering.patch_shape[0], 1, 1), initial_leak)
         self.leak_logit = nn.Parameter(torch.logit(leak)) if rendering.composition == "noisy_or" else None
 
@@ -212,10 +229,15 @@ class Tree(nn.Module):
     def _unroll(self, level: int, z: Float[Tensor, "*batch N Z"]) -> Nodes:
         """Run the programs of one level to their end, where nothing is drawn and nothing fed back: the fast path."""
         settings, rendering = self.settings(level), self.rendering
-        state, policy = self.hypernets(z, level)
-        outputs = unroll(
-            state, policy, self.hypernets.shapes, settings.num_steps, rendering.state_activation, settings.limits.gain
+        recurrence = Recurrence(
+            self.hypernets.shapes,
+            settings.num_steps,
+            rendering.state_activation,
+            settings.limits.gain,
+            self.execution.chunk or default_chunk(z, self.hypernets.shapes),
+            self.execution.recompute,
         )
+        outputs = unroll(*self.hypernets.at(level), self.hypernets.embed(z, level), recurrence)
         child_z, action, patch = (output.flatten(-3, -2) for output in outputs)
         patch = PATCH_ACTIVATIONS[rendering.patch_activation](patch).unflatten(-1, rendering.patch_shape)
         return Nodes(child_z, action, pose_from_action(action, settings.limits), patch)

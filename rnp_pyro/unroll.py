@@ -1,231 +1,289 @@
-"""The fast path: all steps of many programs in one autograd function, with its backward pass written out.
+"""The fast path: generate and run many programs in one autograd function, with its backward pass written out.
 
 It computes what :func:`rnp_pyro.program.propose` and :func:`rnp_pyro.program.decode` compute when nothing is drawn and
-nothing is fed back; tests hold the two equal. What it saves: autograd would add up every generated weight's gradient
-once a step, each time over as many numbers as were generated. Here the steps' inputs and errors are kept, and each
-weight's gradient is formed once, over all steps, by one batched product.
+nothing is fed back; tests hold the two equal. A program's generated weights are read a few times and are the largest
+thing in sight (80 kB a program), so what counts is where they are. What the fast path saves:
 
-A layer ``y = [x, 1] W`` has its bias as the last row of W; the hypernetworks' output holds W so, row after row.
-For every layer, with the error ``e = dL/dy``: ``dL/dx = e W^T`` and, over all steps, ``dL/dW = sum_t [x_t, 1]^T e_t``.
+- Programs are generated and run in chunks whose weights stay in the processor's cache. With ``recompute`` the backward
+  pass generates them again, and a step's memory no longer grows with them.
+- Autograd would add up every generated weight's gradient once a step. Here the steps' inputs and errors are kept, and
+  each weight's gradient is formed once, over all steps, by one batched product, and goes through the head at once.
+- State and policy networks have layers of one shape (``rnp_pyro/generated.py``): one batched product serves both.
 
-    seen_t   = [z_{t-1}, squash(a_{t-1})]
-    e_t      = elu([seen_t, 1] E)                       E, R, D, O: the state network's encoder, recurrent layer, and
-    z_t      = f([e_t, z_{t-1}, 1] R)                   two decoder layers; f: the state activation
-    patch_t  = [elu([z_t, 1] D), 1] O
-    e'_t     = elu([seen_t, 1] E')                      E', R', D', O': the policy network's
-    p_t      = elu([e'_t, p_{t-1}, 1] R')
-    a_t      = [elu([p_t, 1] D'), 1] O'
+The recurrence, with ``[x, 1]`` for a row with a one behind it, E, R, D the encoder, recurrent layer and decoder of the
+state network, E', R', D' the policy's, O and O' their output layers, f the state activation:
 
-With ``elu(u) = y``, ``elu'(u) = 1 + min(y, 0)``; with ``tanh(u) = y``, ``tanh'(u) = 1 - y^2``.
+    seen_t  = [z_{t-1}, squash(a_{t-1})]
+    e_t     = elu([seen_t, 1] E)                e'_t = elu([seen_t, 1] E')
+    z_t     = f([e_t, z_{t-1}, 1] R)            p_t  = elu([e'_t, p_{t-1}, 1] R')
+    d_t     = elu([z_t, 1] D)                   d'_t = elu([p_t, 1] D')
+    patch_t = [d_t, 1] O                        a_t  = [d'_t, 1] O'
+
+(z_0 in seen_1 is the initial output, in [e_1, z_0, 1] the initial state: two heads.) Backward: for every layer
+``y = [x, 1] W`` with the error ``e = dL/dy``, ``dL/dx = e W^T`` without its last column, and over all steps
+``dL/dW = sum_t [x_t, 1]^T e_t``. With ``elu(u) = y``, ``elu'(u) = 1 + min(y, 0)``; with ``tanh(u) = y``,
+``tanh'(u) = 1 - y^2``.
 """
 
-from dataclasses import dataclass, fields
-from math import prod
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from rnp_pyro.affine import squash, squash_slope
-from rnp_pyro.hypernet import NetworkShapes
+from rnp_pyro.generated import Generated, Head, add_gradients, blank, generate
+from rnp_pyro.hypernet import Hypernet, NetworkShapes
 from rnp_pyro.program import STATE_ACTIVATIONS, StateActivation
-from rnp_pyro.shapes import Float, Tensor, flatten_batch
+from rnp_pyro.shapes import Float, Latent, Tensor, flatten_batch
+
+CACHE = 20 * 2**20
+"""Bytes of generated weights to work on at a time: they, their gradient and the head's rows share a few MB of cache."""
 
 
-def unroll(
-    flat_state: Float[Tensor, "*batch P"],
-    flat_policy: Float[Tensor, "*batch Q"],
-    shapes: tuple[NetworkShapes, NetworkShapes],
-    num_steps: int,
-    activation: StateActivation,
-    gain: float = 1.0,
-) -> tuple[Float[Tensor, "*batch T Z"], Float[Tensor, "*batch T 6"], Float[Tensor, "*batch T output"]]:
-    """Run every program of a batch for all its steps.
+@dataclass(frozen=True)
+class Recurrence:
+    """What is fixed for the programs of one level.
 
     Args:
-        flat_state: What the state hypernetwork generated.
-        flat_policy: What the policy hypernetwork generated.
-        shapes: Of the two generated networks.
+        shapes: Of the generated state and policy networks.
         num_steps: T.
         activation: Of the recurrent state network.
         gain: Of the squashed action that the encoders see.
+        chunk: Programs that are generated and run side by side.
+        recompute: Generate programs anew in the backward pass: less memory, about a tenth more time.
+    """
+
+    shapes: tuple[NetworkShapes, NetworkShapes]
+    num_steps: int
+    activation: StateActivation
+    gain: float
+    chunk: int
+    recompute: bool
+
+
+def unroll(
+    state_hypernet: Hypernet, policy_hypernet: Hypernet, z: Latent, recurrence: Recurrence
+) -> tuple[Float[Tensor, "*batch T Z"], Float[Tensor, "*batch T 6"], Float[Tensor, "*batch T D"]]:
+    """Generate every program of a batch and run it for all its steps.
+
+    Args:
+        state_hypernet: ``H_state``.
+        policy_hypernet: ``H_policy``.
+        z: The programs' latents.
+        recurrence: What is fixed for all of them.
 
     Returns:
         The children's latents, actions and decoded patches (before their activation).
     """
-    batch = flat_state.shape[:-1]
-    flats = flatten_batch(flat_state, 1), flatten_batch(flat_policy, 1)
-    outputs: tuple[Tensor, ...] = _Unroll.apply(*flats, shapes, num_steps, activation, gain)  # type: ignore[assignment]
-    z, action, patch = (output.reshape(*batch, *output.shape[1:]) for output in outputs)
-    return z, action, patch
+    flat = flatten_batch(z, 1)
+    inputs: list[Tensor] = []
+    for hypernet in (state_hypernet, policy_hypernet):
+        inputs += [hypernet.features(flat), hypernet.heads.weight, hypernet.heads.bias]
+    with _own_precision(flat):
+        if torch.is_grad_enabled():
+            outputs: tuple[Tensor, ...] = _Unroll.apply(recurrence, *inputs)  # type: ignore[assignment]
+        else:
+            outputs = _outputs([tape for _, tape in _chunks(recurrence, inputs)])
+    children, action, patch = (output.reshape(*z.shape[:-1], *output.shape[1:]) for output in outputs)
+    return children, action, patch
 
 
-@dataclass(frozen=True)
-class _Layers:
-    """One network's generated layers as matrices ``[M, in + 1, out]``, and its two initial values."""
-
-    encoder: Tensor
-    recurrent: Tensor
-    initial_state: Tensor
-    decoder: Tensor
-    output: Tensor
-    initial_output: Tensor
-
-
-def _layer_shapes(shapes: NetworkShapes) -> tuple[tuple[int, ...], ...]:
-    """Shapes of :class:`_Layers`: the heads' tensors, side by side in memory, joined into one matrix a layer."""
-    hidden, state = shapes.hidden_size, shapes.state_size
-    return (
-        (shapes.input_size + 1, hidden),
-        (hidden + state + 1, state),
-        (state,),
-        (state + 1, hidden),
-        (hidden + 1, shapes.output_size),
-        (shapes.initial_size,),
-    )
-
-
-def _layers(flat: Tensor, shapes: NetworkShapes) -> _Layers:
-    layer_shapes = _layer_shapes(shapes)
-    pieces = flat.split([prod(shape) for shape in layer_shapes], dim=-1)
-    return _Layers(*(piece.unflatten(-1, shape) for piece, shape in zip(pieces, layer_shapes, strict=True)))
-
-
-def _apply(x: Tensor, matrix: Tensor) -> Tensor:
-    """``x W`` for one row per program, ``[M, in] [M, in, out]``."""
-    return torch.bmm(x[:, None], matrix)[:, 0]
-
-
-def _apply_transposed(error: Tensor, matrix: Tensor) -> Tensor:
-    """``e W^T`` without its last column, the bias's. Multiplied out: a batched product reads W against its order."""
-    return (matrix[:, :-1] * error[:, None]).sum(-1)
-
-
-def _elu_slope(output: Tensor) -> Tensor:
-    return output.clamp(max=0) + 1
-
-
-_SLOPES = {"identity": torch.ones_like, "elu": _elu_slope, "tanh": lambda output: 1 - output * output}
+def default_chunk(z: Latent, shapes: tuple[NetworkShapes, NetworkShapes]) -> int:
+    """Choose how many programs to run side by side: what fits the cache of a CPU; on accelerators all at once."""
+    if not z.is_cpu:
+        return max(1, z.shape[:-1].numel())
+    return max(1, CACHE // (z.element_size() * sum(shape.num_parameters for shape in shapes)))
 
 
 @dataclass(frozen=True)
 class _Tape:
-    """One network's inputs to its layers over all steps, ``[M, T, in + 1]``; the last column is one."""
+    """The layers' inputs over all steps of a chunk, the last column always one; and what they emit."""
 
-    recurrent: Tensor
-    decoder: Tensor
-    output: Tensor
-
-
-def _blank_tape(like: Tensor, num_steps: int, shapes: NetworkShapes) -> _Tape:
-    sizes = (shapes.hidden_size + shapes.state_size, shapes.state_size, shapes.hidden_size)
-    return _Tape(*(like.new_ones(like.shape[0], num_steps, size + 1) for size in sizes))
+    seen: Float[Tensor, "2 M T seen"]
+    recurrent: Float[Tensor, "2 M T recurrent"]
+    decoder: Float[Tensor, "2 M T state"]
+    patch: Float[Tensor, "M T units"]
+    action: Float[Tensor, "M T units"]
+    actions: Float[Tensor, "M T 6"]
+    patches: Float[Tensor, "M T D"]
 
 
 class _Unroll(torch.autograd.Function):
-    """The recurrence of the module's docstring and its gradient, for M programs.
-
-    Both are longer than a function should be: each is one recurrence whose lines share all their variables.
-    """
+    """The recurrence of the module's docstring and its gradient, chunk after chunk."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        flat_state: Tensor,
-        flat_policy: Tensor,
-        shapes: tuple[NetworkShapes, NetworkShapes],
-        num_steps: int,
-        activation: StateActivation,
-        gain: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        state, policy = _layers(flat_state, shapes[0]), _layers(flat_policy, shapes[1])
-        hidden, latent = shapes[0].hidden_size, shapes[0].state_size
-        seen = flat_state.new_ones(flat_state.shape[0], num_steps, shapes[0].input_size + 1)
-        state_tape, policy_tape = (_blank_tape(flat_state, num_steps, shape) for shape in shapes)
-        actions = []
-        estimate, z, p, action = state.initial_output, state.initial_state, policy.initial_state, policy.initial_output
-        for t in range(num_steps):
-            seen[:, t, :latent] = estimate
-            seen[:, t, latent:-1] = squash(action, gain)
-            for network, tape, last in ((state, state_tape, z), (policy, policy_tape, p)):
-                tape.recurrent[:, t, :hidden] = F.elu(_apply(seen[:, t], network.encoder))
-                tape.recurrent[:, t, hidden:-1] = last
-            z = STATE_ACTIVATIONS[activation](_apply(state_tape.recurrent[:, t], state.recurrent))
-            p = F.elu(_apply(policy_tape.recurrent[:, t], policy.recurrent))
-            policy_tape.decoder[:, t, :-1] = p
-            policy_tape.output[:, t, :-1] = F.elu(_apply(policy_tape.decoder[:, t], policy.decoder))
-            action = _apply(policy_tape.output[:, t], policy.output)
-            state_tape.decoder[:, t, :-1] = estimate = z
-            actions.append(action)
-        state_tape.output[..., :-1] = F.elu(torch.bmm(state_tape.decoder, state.decoder))
-        patch = torch.bmm(state_tape.output, state.output)
-        ctx.shapes, ctx.activation, ctx.gain = shapes, activation, gain
-        tapes = [getattr(tape, field.name) for tape in (state_tape, policy_tape) for field in fields(_Tape)]
-        ctx.save_for_backward(flat_state, flat_policy, seen, *tapes)
-        return state_tape.decoder[..., :-1].contiguous(), torch.stack(actions, dim=-2), patch
+    def forward(ctx: Any, recurrence: Recurrence, *inputs: Tensor) -> tuple[Tensor, ...]:
+        chunks = [(None if recurrence.recompute else made, tape) for made, tape in _chunks(recurrence, inputs)]
+        ctx.recurrence, ctx.chunks = recurrence, chunks
+        ctx.save_for_backward(*inputs)
+        return _outputs([tape for _, tape in chunks])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        z_error, action_error, patch_error = grad_outputs
-        flat_state, flat_policy, seen, *tapes = ctx.saved_tensors
-        state, policy = _layers(flat_state, ctx.shapes[0]), _layers(flat_policy, ctx.shapes[1])
-        state_tape, policy_tape = _Tape(*tapes[:3]), _Tape(*tapes[3:])
-        hidden, latent = ctx.shapes[0].hidden_size, ctx.shapes[0].state_size
-        slope = _SLOPES[ctx.activation]
-
-        # The state network's decoder has no part in the recurrence: all steps at once.
-        decoder_error = torch.bmm(patch_error, state.output[:, :-1].mT) * _elu_slope(state_tape.output[..., :-1])
-        z_error = z_error + torch.bmm(decoder_error, state.decoder[:, :-1].mT)
-
-        reversed_errors: list[tuple[Tensor, ...]] = []
-        z_carry = p_carry = estimate_carry = action_carry = torch.zeros((), dtype=seen.dtype, device=seen.device)
-        for t in reversed(range(seen.shape[1])):
-            action = action_error[:, t] + action_carry
-            output = _apply_transposed(action, policy.output) * _elu_slope(policy_tape.output[:, t, :-1])
-            p = _apply_transposed(output, policy.decoder) + p_carry
-            p = p * _elu_slope(policy_tape.decoder[:, t, :-1])
-            z = (z_error[:, t] + z_carry + estimate_carry) * slope(state_tape.decoder[:, t, :-1])
-            z_inputs = _apply_transposed(z, state.recurrent)
-            p_inputs = _apply_transposed(p, policy.recurrent)
-            z_encoder = z_inputs[:, :hidden] * _elu_slope(state_tape.recurrent[:, t, :hidden])
-            p_encoder = p_inputs[:, :hidden] * _elu_slope(policy_tape.recurrent[:, t, :hidden])
-            seen_error = _apply_transposed(z_encoder, state.encoder) + _apply_transposed(p_encoder, policy.encoder)
-            z_carry, p_carry = z_inputs[:, hidden:], p_inputs[:, hidden:]
-            estimate_carry = seen_error[:, :latent]
-            action_carry = seen_error[:, latent:] * squash_slope(seen[:, t, latent:-1], ctx.gain)
-            reversed_errors.append((z_encoder, z, p_encoder, p, output, action))
-        z_encoder, z, p_encoder, p, output, action = (
-            torch.stack(errors[::-1], dim=1) for errors in zip(*reversed_errors, strict=True)
+        recurrence, inputs = ctx.recurrence, ctx.saved_tensors
+        sums = tuple(
+            Head(features, torch.zeros_like(weight), torch.zeros_like(bias))
+            for features, weight, bias in (inputs[:3], inputs[3:])
         )
-        state_gradient = _write(
-            torch.empty_like(flat_state),
-            ctx.shapes[0],
-            encoder=(seen, z_encoder),
-            recurrent=(state_tape.recurrent, z),
-            decoder=(state_tape.decoder, decoder_error),
-            output=(state_tape.output, patch_error),
-            initial_state=z_carry,
-            initial_output=estimate_carry,
+        state, policy = [], []
+        errors = zip(*(output.split(recurrence.chunk) for output in grad_outputs), strict=True)
+        with _own_precision(inputs[0]):
+            for heads, (made, tape), chunk_errors in zip(_heads(recurrence, inputs), ctx.chunks, errors, strict=True):
+                made = generate(heads, recurrence.shapes) if made is None else made
+                found = _backward(made, tape, chunk_errors, recurrence)
+                for features, gradient in zip((state, policy), add_gradients(found, heads, sums), strict=True):  # type: ignore[arg-type]
+                    features.append(gradient)
+        return (
+            None,
+            *(torch.cat(state), sums[0].weight, sums[0].bias),
+            *(torch.cat(policy), sums[1].weight, sums[1].bias),
         )
-        policy_gradient = _write(
-            torch.empty_like(flat_policy),
-            ctx.shapes[1],
-            encoder=(seen, p_encoder),
-            recurrent=(policy_tape.recurrent, p),
-            decoder=(policy_tape.decoder, output),
-            output=(policy_tape.output, action),
-            initial_state=p_carry,
-            initial_output=action_carry,
-        )
-        return state_gradient, policy_gradient, None, None, None, None
 
 
-def _write(flat: Tensor, shapes: NetworkShapes, **gradients: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-    """Fill ``flat`` with the gradients: of a layer from its inputs and errors over all steps, of a value as it is."""
-    layers = _layers(flat, shapes)
-    for name, gradient in gradients.items():
-        value = torch.bmm(gradient[0].mT, gradient[1]) if isinstance(gradient, tuple) else gradient
-        getattr(layers, name).copy_(value)
-    return flat
+def _own_precision(like: Tensor) -> AbstractContextManager[Any]:
+    """Switch autocast off: the recurrence is never narrower than the weights, and the head chooses for itself."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
+def _heads(recurrence: Recurrence, inputs: Any) -> list[tuple[Head, Head]]:
+    """Give each chunk's heads: features chunk by chunk, weights and biases as they are."""
+    state, state_weight, state_bias, policy, policy_weight, policy_bias = inputs
+    return [
+        (Head(one, state_weight, state_bias), Head(other, policy_weight, policy_bias))
+        for one, other in zip(state.split(recurrence.chunk), policy.split(recurrence.chunk), strict=True)
+    ]
+
+
+def _chunks(recurrence: Recurrence, inputs: Any) -> Any:
+    """Generate and run chunk after chunk."""
+    for heads in _heads(recurrence, inputs):
+        made = generate(heads, recurrence.shapes)
+        yield made, _forward(made, recurrence)
+
+
+def _outputs(tapes: list[_Tape]) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        torch.cat([tape.decoder[0, ..., :-1] for tape in tapes]),
+        torch.cat([tape.actions for tape in tapes]),
+        torch.cat([tape.patches for tape in tapes]),
+    )
+
+
+def _forward(made: Generated, recurrence: Recurrence) -> _Tape:
+    """Run a chunk of programs for all their steps."""
+    hidden, size = made.encoder.shape[-1], made.recurrent.shape[-1]
+    steps, num_programs = recurrence.num_steps, made.encoder.shape[1]
+
+    def inputs(*shape: int) -> Tensor:
+        return made.encoder.new_ones(shape)
+
+    tape = _Tape(
+        seen=inputs(2, num_programs, steps, made.encoder.shape[-2]),
+        recurrent=inputs(2, num_programs, steps, hidden + size + 1),
+        decoder=inputs(2, num_programs, steps, size + 1),
+        patch=inputs(num_programs, steps, hidden + 1),
+        action=inputs(num_programs, steps, hidden + 1),
+        actions=inputs(num_programs, steps, made.action.shape[-1]),
+        patches=inputs(num_programs, steps, made.patch.shape[-1]),
+    )
+    activation = STATE_ACTIVATIONS[recurrence.activation]
+    estimate, states, action = made.initial_z, made.initial_state, made.initial_action
+    for t in range(steps):
+        tape.seen[:, :, t, :size] = estimate
+        tape.seen[:, :, t, size:-1] = squash(action, recurrence.gain)
+        tape.recurrent[:, :, t, :hidden] = _elu(_rows_times(tape.seen[:, :, t], made.encoder))
+        tape.recurrent[:, :, t, hidden:-1] = states
+        z, policy = _rows_times(tape.recurrent[:, :, t], made.recurrent)
+        tape.decoder[0, :, t, :-1] = activation(z)
+        tape.decoder[1, :, t, :-1] = _elu(policy)
+        states = tape.decoder[:, :, t, :-1]
+        estimate = states[0]
+        tape.action[:, t, :-1] = _elu(_rows_times(tape.decoder[1, :, t], made.decoder[1]))
+        action = tape.actions[:, t] = _rows_times(tape.action[:, t], made.action)
+    # The state network's decoder has no part in the recurrence: all steps at once.
+    tape.patch[..., :-1] = _elu(torch.bmm(tape.decoder[0], made.decoder[0]))
+    torch.bmm(tape.patch, made.patch, out=tape.patches)
+    return tape
+
+
+def _backward(made: Generated, tape: _Tape, errors: tuple[Tensor, Tensor, Tensor], recurrence: Recurrence) -> Generated:
+    """Form the gradients of a chunk's generated layers; longer than it should be: its lines share all variables."""
+    z_error, action_error, patch_error = errors
+    hidden, size = made.encoder.shape[-1], made.recurrent.shape[-1]
+    encoder_slope = _elu_slope(tape.recurrent[..., :hidden])
+    state_slope = _SLOPES[recurrence.activation](tape.decoder[0, ..., :-1])
+    policy_slope = _elu_slope(tape.decoder[1, ..., :-1])
+    action_slope = _elu_slope(tape.action[..., :-1])
+    seen_slope = squash_slope(tape.seen[0, ..., size:-1], recurrence.gain)
+
+    encoder = torch.empty_like(tape.recurrent[..., :hidden])
+    recurrent = torch.empty_like(tape.decoder[..., :-1])
+    decoder = torch.empty_like(encoder)
+    action = torch.empty_like(tape.actions)
+    # The state network's decoder: all steps at once.
+    decoder[0] = torch.bmm(patch_error, made.patch[:, :-1].mT) * _elu_slope(tape.patch[..., :-1])
+    z_error = z_error + torch.bmm(decoder[0], made.decoder[0, :, :-1].mT)
+    estimate, squashed, states = torch.zeros_like(made.initial_z), torch.zeros_like(made.initial_action), None
+    for t in reversed(range(recurrence.num_steps)):
+        action[:, t] = action_error[:, t] + squashed
+        decoder[1, :, t] = _rows_times_transposed(action[:, t], made.action) * action_slope[:, t]
+        z = z_error[:, t] + estimate
+        policy = _rows_times_transposed(decoder[1, :, t], made.decoder[1])
+        if states is not None:
+            z, policy = z + states[0], policy + states[1]
+        recurrent[0, :, t] = z * state_slope[:, t]
+        recurrent[1, :, t] = policy * policy_slope[:, t]
+        inputs = _rows_times_transposed(recurrent[:, :, t], made.recurrent)
+        states = inputs[..., hidden:]
+        encoder[:, :, t] = inputs[..., :hidden] * encoder_slope[:, :, t]
+        seen = _rows_times_transposed(encoder[:, :, t], made.encoder).sum(0)
+        estimate = seen[:, :size]
+        squashed = seen[:, size:] * seen_slope[:, t]
+    found = blank(made.encoder.shape[1], recurrence.shapes, made.encoder)
+    for layer, layer_inputs, layer_errors in (
+        (found.encoder, tape.seen, encoder),
+        (found.recurrent, tape.recurrent, recurrent),
+        (found.decoder, tape.decoder, decoder),
+        (found.patch, tape.patch, patch_error),
+        (found.action, tape.action, action),
+    ):
+        _sum_of_products(layer_inputs, layer_errors, out=layer)
+    assert states is not None
+    found.initial_state.copy_(states)
+    found.initial_z.copy_(estimate)
+    found.initial_action.copy_(squashed)
+    return found
+
+
+def _rows_times(rows: Tensor, matrices: Tensor) -> Tensor:
+    """``x W`` for one row a program: ``[*nets M in] [*nets M in out]``."""
+    *batch, size = rows.shape
+    return torch.bmm(rows.reshape(-1, 1, size), matrices.flatten(0, -3)).view(*batch, matrices.shape[-1])
+
+
+def _rows_times_transposed(errors: Tensor, matrices: Tensor) -> Tensor:
+    """``e W^T`` without its last column, the bias's."""
+    *batch, size = errors.shape
+    transposed = matrices.flatten(0, -3)[:, :-1].mT
+    return torch.bmm(errors.reshape(-1, 1, size), transposed).view(*batch, transposed.shape[-1])
+
+
+def _sum_of_products(inputs: Tensor, errors: Tensor, out: Tensor) -> None:
+    """``sum_t [x_t, 1]^T e_t`` for each program, ``[*nets M T in] [*nets M T out]``."""
+    torch.bmm(inputs.flatten(0, -3).mT, errors.flatten(0, -3), out=out.flatten(0, -3))
+
+
+def _elu(preactivation: Tensor) -> Tensor:
+    """``elu``; exp(u) - 1 is as good as expm1 next to the other terms of a layer, and several times as fast."""
+    return torch.maximum(preactivation, preactivation.clamp(max=0).exp_().sub_(1))
+
+
+def _elu_slope(output: Tensor) -> Tensor:
+    return output.clamp(max=0).add_(1)
+
+
+_SLOPES = {"identity": torch.ones_like, "elu": _elu_slope, "tanh": lambda output: 1 - output * output}

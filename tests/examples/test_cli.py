@@ -299,6 +299,7 @@ UNITS = {
     "model.tree.hypernet_size": "Units",
     "model.tree.hidden_size": "Units",
     "model.tree.leak": "probability",
+    "model.tree.chunk": "at least 1",
     "train.minutes": "minutes",
     "train.steps": "Steps",
     "train.epochs": "Passes",

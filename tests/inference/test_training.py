@@ -194,6 +194,21 @@ def test_global_state_is_left_alone(make_run):
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
+def test_pyro_validates_the_first_step_alone(make_run):
+    run, validated = make_run(), []
+
+    def prepare(images: torch.Tensor, step: int) -> torch.Tensor:
+        validated.append(pyro.settings.get("validate_distributions_pyro"))
+        return to_unit(images).round()
+
+    run.task = replace(run.task, prepare=prepare)
+    run.train(steps=3)
+    assert validated == [True, False, False]
+    first = run.state
+    run.train(steps=5, resumed=first)
+    assert validated[3:] == [True, False], "a resumed run has a first step too"
+
+
 # Batches, noise, rows
 
 

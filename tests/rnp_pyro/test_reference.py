@@ -63,7 +63,7 @@ def test_the_engine_is_algorithm_1(make_tree: MakeTree, randomise: Callable[...,
     tree, z = build(make_tree, config, randomise), torch.randn(3, 6)
     with torch.no_grad():
         canvas, expected = tree.fold(tree.unfold(z)), generate_image(tree, z)
-    assert expected.std() > 1e-3
+    assert expected.std() > 1e-4  # five orders above what it is compared to
     torch.testing.assert_close(canvas, expected, **NANO)
 
 

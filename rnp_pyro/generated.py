@@ -1,0 +1,122 @@
+"""The generated layers of a chunk of programs, as the fast path holds them; their gradients are held the same way.
+
+A layer ``y = [x, 1] W`` has its bias as the last row of W, as the hypernetworks' heads emit it. Where the state and the
+policy network have layers of one shape, both stand side by side in one tensor, so that one batched product serves both.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+
+from rnp_pyro.hypernet import NetworkShapes
+from rnp_pyro.shapes import Float, Tensor
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last layer of a hypernetwork, and what the layers before it make of a chunk's latents.
+
+    Args:
+        features: Its input, ``[M U]``.
+        weight: ``[P U]``; where it is wider than the features, products are as narrow as these.
+        bias: ``[P]``.
+    """
+
+    features: Float[Tensor, "M U"]
+    weight: Float[Tensor, "P U"]
+    bias: Float[Tensor, "P"]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Layers of M programs; the leading 2 is state network, policy network."""
+
+    encoder: Float[Tensor, "2 M seen hidden"]
+    recurrent: Float[Tensor, "2 M recurrent Z"]
+    decoder: Float[Tensor, "2 M state hidden"]
+    initial_state: Float[Tensor, "2 M Z"]
+    patch: Float[Tensor, "M units D"]
+    action: Float[Tensor, "M units 6"]
+    initial_z: Float[Tensor, "M Z"]
+    initial_action: Float[Tensor, "M 6"]
+
+    def by_head(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Give each network's tensors in the order in which its hypernetwork's heads emit them."""
+        shared = [(self.encoder[i], self.recurrent[i], self.initial_state[i], self.decoder[i]) for i in range(2)]
+        return (*shared[0], self.patch, self.initial_z), (*shared[1], self.action, self.initial_action)
+
+
+def blank(num_programs: int, shapes: tuple[NetworkShapes, NetworkShapes], like: Tensor) -> Generated:
+    """Make room for the layers of M programs, on the device and in the type of ``like``."""
+    state, policy = shapes
+    hidden, size = state.hidden_size, state.state_size
+
+    def room(*shape: int) -> Tensor:
+        return like.new_empty(shape)
+
+    return Generated(
+        encoder=room(2, num_programs, state.input_size + 1, hidden),
+        recurrent=room(2, num_programs, hidden + size + 1, size),
+        decoder=room(2, num_programs, size + 1, hidden),
+        initial_state=room(2, num_programs, size),
+        patch=room(num_programs, hidden + 1, state.output_size),
+        action=room(num_programs, hidden + 1, policy.output_size),
+        initial_z=room(num_programs, state.initial_size),
+        initial_action=room(num_programs, policy.initial_size),
+    )
+
+
+def generate(heads: tuple[Head, Head], shapes: tuple[NetworkShapes, NetworkShapes]) -> Generated:
+    """Run both heads for a chunk of programs: ``W_m = sum_u features_mu H_u + B``, layer by layer."""
+    made = blank(len(heads[0].features), shapes, heads[0].weight)
+    for head, tensors in zip(heads, made.by_head(), strict=True):
+        narrow = head.features.dtype
+        weight, bias = head.weight.to(narrow), head.bias.to(narrow)
+        for tensor, rows in zip(tensors, _rows(tensors), strict=True):
+            flat = tensor.flatten(1)
+            if narrow == flat.dtype:
+                torch.addmm(bias[rows], head.features, weight[rows].mT, out=flat)
+            else:
+                flat.copy_(torch.addmm(bias[rows], head.features, weight[rows].mT))
+    return made
+
+
+def add_gradients(errors: Generated, heads: tuple[Head, Head], sums: tuple[Head, Head]) -> tuple[Tensor, Tensor]:
+    """Carry the error of a chunk's layers back through both heads.
+
+        dL/dH = sum_m features_m e_m^T,  dL/dB = sum_m e_m,  dL/dfeatures_m = H^T e_m
+
+    Args:
+        errors: dL/dW of each generated layer.
+        heads: What the layers were generated from.
+        sums: Where the gradients of the heads' weights and biases are added up, chunk after chunk.
+
+    Returns:
+        The gradients of both heads' features.
+    """
+    gradients = []
+    for head, total, tensors in zip(heads, sums, errors.by_head(), strict=True):
+        gradient = torch.zeros_like(head.features, dtype=head.weight.dtype)
+        for error, rows in zip(tensors, _rows(tensors), strict=True):
+            flat = error.flatten(1)
+            narrow, weight = flat.to(head.features.dtype), head.weight[rows].to(head.features.dtype)
+            total.bias[rows] += flat.sum(0)
+            if narrow.dtype == flat.dtype:
+                total.weight[rows].addmm_(flat.mT, head.features)
+                gradient.addmm_(flat, weight)
+            else:
+                total.weight[rows] += narrow.mT @ head.features
+                gradient += narrow @ weight
+        gradients.append(gradient.to(head.features.dtype))
+    return gradients[0], gradients[1]
+
+
+def _rows(tensors: tuple[Tensor, ...]) -> list[slice]:
+    """Say which of a head's outputs each tensor is."""
+    rows, start = [], 0
+    for tensor in tensors:
+        stop = start + prod(tensor.shape[1:])
+        rows.append(slice(start, stop))
+        start = stop
+    return rows
