@@ -61,12 +61,14 @@ class Errors:
         whole: Of the expected image, over all pixels.
         hidden: Of the expected image, over hidden pixels.
         draw: Of one draw, over all pixels.
+        black: Of the image with its hidden pixels left black.
         weighed: Where the completions come from.
     """
 
     whole: Float[Tensor, " images"]
     hidden: Float[Tensor, " images"]
     draw: Float[Tensor, " images"]
+    black: Float[Tensor, " images"]
     weighed: Weighed
 
 
@@ -93,6 +95,7 @@ def main(config: CompareConfig) -> dict[str, float]:
     numbers = {
         "images": config.images,
         "share_better": share,
+        "black_squared_error": one.black.mean().item(),
         "share_better_hidden": (one.hidden < other.hidden).double().mean().item(),
         **_numbers("run", one),
         **_numbers("baseline", other),
@@ -106,7 +109,8 @@ def main(config: CompareConfig) -> dict[str, float]:
         )
     print(
         f"{config.images} test images, {config.mask} hidden: the first run's completion is nearer to the whole image "
-        f"in {100 * share:.0f} % of them"
+        f"in {100 * share:.0f} % of them; hidden pixels left black have a squared error of "
+        f"{numbers['black_squared_error']:.2f}"
     )
     if config.json is not None:
         write_json(Path(config.json), numbers)
@@ -126,6 +130,7 @@ def _errors(run: Run, config: CompareConfig) -> Errors:
         whole=wrong.sum((-3, -2, -1)),
         hidden=(wrong * ~seen).sum((-3, -2, -1)),
         draw=(one - chosen.grey).square().sum((-3, -2, -1)),
+        black=(chosen.grey * ~seen).square().sum((-3, -2, -1)),
         weighed=weighed,
     )
 
