@@ -15,6 +15,10 @@ COMMANDS = {
     "cost_model": ["--batch_size=1", "--rounds=3"],
     "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
+    "parse": ["{run}", "--index", "0", "--out={folder}/out"],
+    "sample": ["{run}", "--num=4", "--out={folder}/out"],
+    "edit": ["{run}", "truncate", "--index", "0", "--out={folder}/out"],
+    "compare_completions": ["{run}", "{run}", "--images=1", "--particles=8", "--rounds=1"],
 }
 """Arguments of a short call of each command; a new command needs a line here."""
 
