@@ -35,7 +35,8 @@ class CompareConfig:
     Args:
         run: Run directory.
         baseline: Another run directory, trained on the same data.
-        images: Test images, from the first on, at least 1.
+        images: Number of test images, at least 1.
+        first: Position of the first of them in the test split, from 0.
         mask: What is hidden: left, right, top, bottom (a half), or LEFT,TOP,WIDTH,HEIGHT in pixels.
         particles: Particles that are weighed for each image in each round.
         rounds: How often what is hidden is filled in from the best particles.
@@ -46,6 +47,7 @@ class CompareConfig:
     run: str
     baseline: str
     images: int = 50
+    first: int = 0
     mask: str = "bottom"
     particles: int = 512
     rounds: int = 5
@@ -84,16 +86,19 @@ def main(config: CompareConfig) -> dict[str, float]:
     for name in ("images", "particles"):
         if not 1 <= getattr(config, name) <= MOST:
             raise UserError(f"--{name} must be within 1 to {MOST}, got {getattr(config, name)}")
+    if config.first < 0:
+        raise UserError(f"--first must be at least 0, got {config.first}")
     if not 0 <= config.rounds <= 100:
         raise UserError(f"--rounds must be within 0 to 100, got {config.rounds}")
     if config.json is not None and not Path(config.json).parent.is_dir():
         raise UserError(f"expected a file in a folder that exists with --json, got {config.json}")
     runs = [open_trained(Path(path)) for path in (config.run, config.baseline)]
-    _check_same_images(runs, config.images)
+    _check_same_images(runs, config.first + config.images)
     one, other = (_errors(run, config) for run in runs)
     share = (one.whole < other.whole).double().mean().item()
     numbers = {
         "images": config.images,
+        "first": config.first,
         "share_better": share,
         "black_squared_error": one.black.mean().item(),
         "share_better_hidden": (one.hidden < other.hidden).double().mean().item(),
@@ -121,7 +126,7 @@ def _errors(run: Run, config: CompareConfig) -> Errors:
     """Complete a run's test images."""
     shape = run.data.image_shape
     seen = seen_pixels(config.mask, shape)
-    chosen = choose(run, range(config.images), [], "test", as_is=False)
+    chosen = choose(run, range(config.first, config.first + config.images), [], "test", as_is=False)
     weighed = complete(run, chosen, seen, Search(config.particles, config.rounds, seed=config.seed))
     drawn = take(weighed.latents, resample(weighed, 1, config.seed))
     one = programs_of(run.pair.model, {site: value[0] for site, value in drawn.items()}, shape).mean
@@ -154,7 +159,9 @@ def _check_same_images(runs: Sequence[Run], count: int) -> None:
             f"{runs[1].path} of {runs[1].data.name}"
         )
     if len(one) < count:
-        raise UserError(f"--images must be at most {len(one)}, the test images of {runs[0].data.name}, got {count}")
+        raise UserError(
+            f"--first and --images must stay within the {len(one)} test images of {runs[0].data.name}, got {count}"
+        )
 
 
 def command(arguments: Sequence[str]) -> None:

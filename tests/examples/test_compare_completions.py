@@ -35,7 +35,9 @@ def test_a_run_is_not_better_than_itself(call, digits_run, tmp_path):
     ("options", "expected"),
     [
         (["--images=0"], "--images must be within 1"),
-        (["--images=13"], "--images must be at most 12"),
+        (["--images=13"], "--first and --images must stay within the 12 test images"),
+        (["--first=12", "--images=1"], "within the 12 test images"),
+        (["--first=-1"], "--first must be at least 0, got -1"),
         (["--particles=0"], "--particles must be within 1"),
         (["--rounds=-1"], "--rounds must be within"),
         (["--images=1", "--mask=0,0,99,1"], "inside of the image"),
