@@ -16,7 +16,7 @@ import pyro
 import torch
 from lightning_fabric import Fabric
 
-from examples.benchmark_subjects import PLAIN, SETTINGS, Subject, build_subject
+from examples.benchmark_subjects import PLAIN, SETTINGS, build_subject
 from examples.cli import make_parser, run_command
 from examples.memory import keep_freed_memory
 from examples.report import git_commit, versions
@@ -104,7 +104,9 @@ def rates(config: BenchmarkConfig, fabric: Fabric) -> dict[str, Any]:
     return {
         "train_images_per_second": {name: config.batch_size / median(times) for name, times in training.items()},
         "decode_images_per_second": {name: config.batch_size / median(times) for name, times in decoding.items()},
-        "train_quartiles": {name: [config.batch_size / q for q in quantiles(times)] for name, times in training.items()},
+        "train_quartiles": {
+            name: [config.batch_size / q for q in quantiles(times)] for name, times in training.items()
+        },
         "peak_memory_mib": {name: peak_mib(subject.train) for name, subject in subjects.items()},
         "ratio_to_vae": {name: vae / median(times) for name, times in training.items()},
     }
@@ -168,7 +170,9 @@ def describe(numbers: dict[str, Any]) -> list[str]:
             f"| {numbers['decode_images_per_second'][name]:.0f} | {numbers['peak_memory_mib'][name]:.0f} |"
         )
     if numbers["exponents"]:
-        lines.append("exponents of growth: " + ", ".join(f"{name} {value:.2f}" for name, value in numbers["exponents"].items()))
+        lines.append(
+            "exponents of growth: " + ", ".join(f"{name} {value:.2f}" for name, value in numbers["exponents"].items())
+        )
     return lines
 
 

@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from pyro.distributions import Normal
 from pyro.nn import PyroModule
+from torch import nn
 
 from guides import GUIDES
 from inference.elbo import RecordingELBO, WeighLatents
@@ -70,12 +71,12 @@ class Subject:
     Args:
         train: Takes one training step.
         decode: Turns one batch of latents into images, without gradients.
-        batch_size: Images of each.
+        parameters: What is trained.
     """
 
     train: Callable[[], object]
     decode: Callable[[], object]
-    batch_size: int
+    parameters: tuple[nn.Parameter, ...]
 
 
 def build_subject(config: ModelConfig, batch_size: int, fabric: Fabric, reference: bool = False) -> Subject:
@@ -113,7 +114,7 @@ def build_subject(config: ModelConfig, batch_size: int, fabric: Fabric, referenc
         with fabric.autocast():
             draw(z).sum().item()
 
-    return Subject(train, decode, batch_size)
+    return Subject(train, decode, tuple(elbo.parameters()))
 
 
 def _decoder(model: PyroModule, reference: bool) -> Callable[[Latent], Canvas]:

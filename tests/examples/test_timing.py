@@ -5,8 +5,8 @@ import torch
 
 from examples.timing import interleaved, medians, peak_mib
 
-MIB = 2**20 // 8
-"""Numbers of float64 in a MiB."""
+MIB = 2**20 // 4
+"""Numbers of float32 in a MiB."""
 
 
 def test_calls_take_turns_and_warm_up():
