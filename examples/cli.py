@@ -105,7 +105,7 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
     except UserError as error:
         _fail(str(error))
     except ArgumentError as error:
-        _fail(re.sub(r'Parser key "([^"]+)":', r"--\1:", str(error)) + "; see --help")
+        _fail(re.sub(r'Parser key "([^"]+)"( element \d+)?:', r"--\1:", str(error)) + "; see --help")
     except KeyboardInterrupt:
         sys.exit(130)
 

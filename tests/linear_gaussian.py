@@ -91,3 +91,18 @@ def draw_images(model: LinearGaussian, number: int) -> torch.Tensor:
     with torch.no_grad():
         canvas = model.decoder(torch.randn(number, LATENT_SIZE))
         return canvas + model.scale * torch.randn_like(canvas)
+
+
+def rotated(model: LinearGaussian) -> LinearGaussian:
+    """Turn the latent space of a model, so that the posterior's covariance is no longer diagonal."""
+    turn, _ = torch.linalg.qr(torch.randn(LATENT_SIZE, LATENT_SIZE))
+    with torch.no_grad():
+        model.decoder.weight.copy_(model.decoder.weight @ turn)
+    return model
+
+
+def dense_posterior(model: LinearGaussian, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean ``[images, Z]`` and covariance ``[Z, Z]`` of z given images, for any weight."""
+    weight, variance = model.decoder.weight.detach(), model.scale**2
+    covariance = torch.linalg.inv(torch.eye(LATENT_SIZE) + weight.mT @ weight / variance)
+    return (images.flatten(-3) - model.decoder.bias.detach()) @ weight / variance @ covariance, covariance

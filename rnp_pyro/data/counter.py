@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     TRAINING_NOISE = 4
     EVALUATION_NOISE = 5
     PARTICLES = 6
+    REFERENCE = 7
 
 
 def _signed(number: int) -> int:

@@ -11,6 +11,7 @@ from rnp_pyro.figures.khat_plot import khat
 from rnp_pyro.figures.pair_grid import reconstructions
 from rnp_pyro.figures.panels import Panel, Row, panels
 from rnp_pyro.figures.parse_rows import parse
+from rnp_pyro.figures.posterior_rows import Moments, posterior_intervals
 from rnp_pyro.figures.predictive_check import posterior_predictive
 from rnp_pyro.figures.sample_grid import prior_samples
 from rnp_pyro.figures.saving import save
@@ -18,6 +19,7 @@ from rnp_pyro.figures.tree_drawing import tree_drawing
 
 __all__ = [
     "Growth",
+    "Moments",
     "Panel",
     "Row",
     "benchmark",
@@ -25,6 +27,7 @@ __all__ = [
     "khat",
     "panels",
     "parse",
+    "posterior_intervals",
     "posterior_predictive",
     "prior_samples",
     "reconstructions",

@@ -19,6 +19,10 @@ COMMANDS = {
     "sample": ["{run}", "--num=4", "--out={folder}/out"],
     "edit": ["{run}", "truncate", "--index", "0", "--out={folder}/out"],
     "compare_completions": ["{run}", "{run}", "--images=1", "--particles=8", "--rounds=1"],
+    "reference_posterior": [
+        *("{run}", "--images", "1", "--chains=2", "--warmup=2", "--draws=4", "--population=2", "--particles=30"),
+        *("--climb=1", "--bound_draws=2", "--processes=1"),
+    ],
 }
 """Arguments of a short call of each command; a new command needs a line here."""
 

@@ -36,6 +36,7 @@ def test_no_pyplot_no_backend_no_settings(figures_without_pyplot: ModuleType, tm
         draw.reconstructions(images, images),
         draw.parse(images, images, parts, parts[:, :, None]),
         draw.prior_samples(images, parts),
+        draw.posterior_intervals(images, *[draw.Moments(torch.rand(2, 3), torch.rand(2, 3))] * 2, ["one", "two"]),
         draw.training_curves([{"step": step, "seconds": step, "neg_elbo": 9 - step} for step in range(3)]),
         draw.khat(np.array([0.3, 0.9, np.inf, np.nan]), num_particles=100),
         draw.posterior_predictive(images.numpy(), images.expand(6, 2, 1, 6, 5).numpy()),
