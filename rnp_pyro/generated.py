@@ -18,14 +18,27 @@ class Head:
     """The last layer of a hypernetwork, and what the layers before it make of a chunk's latents.
 
     Args:
-        features: Its input, ``[M U]``.
-        weight: ``[P U]``; where it is wider than the features, products are as narrow as these.
-        bias: ``[P]``.
+        features: Its input; where they are narrower than the weights, products are as narrow.
+        weight: Of all seven heads.
+        bias: Of all seven heads.
     """
 
     features: Float[Tensor, "M U"]
     weight: Float[Tensor, "P U"]
     bias: Float[Tensor, "P"]
+
+
+@dataclass(frozen=True)
+class HeadGradient:
+    """Where the gradients of a head's weights and biases are added up, chunk after chunk."""
+
+    weight: Float[Tensor, "P U"]
+    bias: Float[Tensor, "P"]
+
+
+def no_gradient(weight: Float[Tensor, "P U"], bias: Float[Tensor, "P"]) -> HeadGradient:
+    """Start adding up from zero."""
+    return HeadGradient(torch.zeros_like(weight), torch.zeros_like(bias))
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,9 @@ def generate(heads: tuple[Head, Head], shapes: tuple[NetworkShapes, NetworkShape
     return made
 
 
-def add_gradients(errors: Generated, heads: tuple[Head, Head], sums: tuple[Head, Head]) -> tuple[Tensor, Tensor]:
+def add_gradients(
+    errors: Generated, heads: tuple[Head, Head], sums: tuple[HeadGradient, HeadGradient]
+) -> tuple[Tensor, Tensor]:
     """Carry the error of a chunk's layers back through both heads.
 
         dL/dH = sum_m features_m e_m^T,  dL/dB = sum_m e_m,  dL/dfeatures_m = H^T e_m
@@ -90,7 +105,7 @@ def add_gradients(errors: Generated, heads: tuple[Head, Head], sums: tuple[Head,
     Args:
         errors: dL/dW of each generated layer.
         heads: What the layers were generated from.
-        sums: Where the gradients of the heads' weights and biases are added up, chunk after chunk.
+        sums: To which the gradients of the heads' weights and biases are added.
 
     Returns:
         The gradients of both heads' features.

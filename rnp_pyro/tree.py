@@ -155,6 +155,10 @@ class Tree(nn.Module):
         root = z[..., None, :]
         return Parse(z, self._unfold_level(self.num_levels, root, identity_pose(root), draw, ()))
 
+    def unfold_programs(self, level: int, z: Float[Tensor, "*batch N Z"]) -> tuple[Nodes, ...]:
+        """Unfold programs of any level, side by side, into the nodes of levels ``level`` - 1, ..., 0 below them."""
+        return self._unfold_level(level, z, identity_pose(z), mean, ())
+
     def fold(self, parse: Parse, leaf_level: int = 0) -> Canvas:
         """Paste children into their parents' frames, up to the image: the nested sum of eq. (1).
 

@@ -33,7 +33,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from rnp_pyro.affine import squash, squash_slope
-from rnp_pyro.generated import Generated, Head, add_gradients, blank, generate
+from rnp_pyro.generated import Generated, Head, add_gradients, blank, generate, no_gradient
 from rnp_pyro.hypernet import Hypernet, NetworkShapes
 from rnp_pyro.program import STATE_ACTIVATIONS, StateActivation
 from rnp_pyro.shapes import Float, Latent, Tensor, flatten_batch
@@ -98,7 +98,7 @@ def default_chunk(z: Latent, shapes: tuple[NetworkShapes, NetworkShapes]) -> int
 
 
 @dataclass(frozen=True)
-class _Tape:
+class Tape:
     """The layers' inputs over all steps of a chunk, the last column always one; and what they emit."""
 
     seen: Float[Tensor, "2 M T seen"]
@@ -124,17 +124,14 @@ class _Unroll(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         recurrence, inputs = ctx.recurrence, ctx.saved_tensors
-        sums = tuple(
-            Head(features, torch.zeros_like(weight), torch.zeros_like(bias))
-            for features, weight, bias in (inputs[:3], inputs[3:])
-        )
+        sums = no_gradient(*inputs[1:3]), no_gradient(*inputs[4:])
         state, policy = [], []
         errors = zip(*(output.split(recurrence.chunk) for output in grad_outputs), strict=True)
         with _own_precision(inputs[0]):
             for heads, (made, tape), chunk_errors in zip(_heads(recurrence, inputs), ctx.chunks, errors, strict=True):
                 made = generate(heads, recurrence.shapes) if made is None else made
-                found = _backward(made, tape, chunk_errors, recurrence)
-                for features, gradient in zip((state, policy), add_gradients(found, heads, sums), strict=True):  # type: ignore[arg-type]
+                found = run_backward(made, tape, chunk_errors, recurrence)
+                for features, gradient in zip((state, policy), add_gradients(found, heads, sums), strict=True):
                     features.append(gradient)
         return (
             None,
@@ -162,10 +159,10 @@ def _chunks(recurrence: Recurrence, inputs: Any) -> Any:
     """Generate and run chunk after chunk."""
     for heads in _heads(recurrence, inputs):
         made = generate(heads, recurrence.shapes)
-        yield made, _forward(made, recurrence)
+        yield made, run_forward(made, recurrence)
 
 
-def _outputs(tapes: list[_Tape]) -> tuple[Tensor, Tensor, Tensor]:
+def _outputs(tapes: list[Tape]) -> tuple[Tensor, Tensor, Tensor]:
     return (
         torch.cat([tape.decoder[0, ..., :-1] for tape in tapes]),
         torch.cat([tape.actions for tape in tapes]),
@@ -173,7 +170,7 @@ def _outputs(tapes: list[_Tape]) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _forward(made: Generated, recurrence: Recurrence) -> _Tape:
+def run_forward(made: Generated, recurrence: Recurrence) -> Tape:
     """Run a chunk of programs for all their steps."""
     hidden, size = made.encoder.shape[-1], made.recurrent.shape[-1]
     steps, num_programs = recurrence.num_steps, made.encoder.shape[1]
@@ -181,7 +178,7 @@ def _forward(made: Generated, recurrence: Recurrence) -> _Tape:
     def inputs(*shape: int) -> Tensor:
         return made.encoder.new_ones(shape)
 
-    tape = _Tape(
+    tape = Tape(
         seen=inputs(2, num_programs, steps, made.encoder.shape[-2]),
         recurrent=inputs(2, num_programs, steps, hidden + size + 1),
         decoder=inputs(2, num_programs, steps, size + 1),
@@ -210,7 +207,9 @@ def _forward(made: Generated, recurrence: Recurrence) -> _Tape:
     return tape
 
 
-def _backward(made: Generated, tape: _Tape, errors: tuple[Tensor, Tensor, Tensor], recurrence: Recurrence) -> Generated:
+def run_backward(
+    made: Generated, tape: Tape, errors: tuple[Tensor, Tensor, Tensor], recurrence: Recurrence
+) -> Generated:
     """Form the gradients of a chunk's generated layers; longer than it should be: its lines share all variables."""
     z_error, action_error, patch_error = errors
     hidden, size = made.encoder.shape[-1], made.recurrent.shape[-1]

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def read_picture(path: Path, image_size: int) -> Picture:
     return Picture(size, _fit(image, image_size))
 
 
+def read_upright(path: Path, longest: int) -> tuple[tuple[int, int], UInt8[np.ndarray, "rows columns 3"]]:
+    """Reads a PNG or JPEG file upright, as RGB of at most ``longest`` pixels a side, with its own size before that.
+
+    Transparent pixels become white where what is drawn on them is dark, else black.
+
+    Raises:
+        UserError: As ``read_picture``.
+    """
+    size, image = _decode(_read(path), path, longest, _on_contrast)
+    image.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=None)
+    return size, np.asarray(image)
+
+
 def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes() if path.is_file() else None
@@ -63,7 +77,13 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _decode(content: bytes, path: Path, image_size: int) -> tuple[tuple[int, int], Image.Image]:
+Ground = Callable[[Image.Image, Path], Image.Image]
+"""From an image with transparent pixels (RGBA) to one without (RGB)."""
+
+
+def _decode(
+    content: bytes, path: Path, image_size: int, ground: Ground | None = None
+) -> tuple[tuple[int, int], Image.Image]:
     """The size before any reduction, and the image as RGB; both upright."""
     try:
         with warnings.catch_warnings():
@@ -74,7 +94,7 @@ def _decode(content: bytes, path: Path, image_size: int) -> tuple[tuple[int, int
                 columns, rows = image.size
                 on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
                 image.draft(None, (2 * image_size, 2 * image_size))  # lets JPEG decode large photographs small
-                upright = _to_rgb(ImageOps.exif_transpose(image), path)
+                upright = _to_rgb(ImageOps.exif_transpose(_shrink(image, 2 * image_size)), path, ground or _on_black)
                 return ((rows, columns) if on_its_side else (columns, rows)), upright
     except UserError:
         raise
@@ -84,7 +104,8 @@ def _decode(content: bytes, path: Path, image_size: int) -> tuple[tuple[int, int
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UserError(
-            f"expected images of {_SMALLEST} to {_LARGEST} pixels a side, got {str(path)!r}, which would unpack to far "
+            f"expected images of {_SMALLEST} to {_LARGEST} pixels a side and at most "
+            f"{(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million in all, got {str(path)!r}, which would unpack to far "
             "more: remove it or make it smaller"
         ) from error
     except Exception as error:  # decoders raise almost anything on damaged bytes
@@ -102,14 +123,45 @@ def _check_size(size: tuple[int, int], path: Path) -> None:
         )
 
 
-def _to_rgb(image: Image.Image, path: Path) -> Image.Image:
-    """Any mode as eight bits of red, green and blue, transparent pixels black."""
-    if image.mode.startswith("I"):  # 16 bits of grey: 65535 = 257 * 255
-        wide = np.asarray(image).astype(np.int64)
-        return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
+def _shrink(image: Image.Image, enough: int) -> Image.Image:
+    """Divides a huge image by a whole factor, as long as it stays ``enough`` pixels a side: copies of it are small."""
+    factor = max(image.size) // max(enough, 1024)
+    if factor < 2 or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        return image
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    small = image.reduce(factor)
+    small.getexif()[ExifTags.Base.Orientation] = orientation
+    return small
+
+
+def _to_rgb(image: Image.Image, path: Path, ground: Ground) -> Image.Image:
+    """Any mode as eight bits of red, green and blue."""
+    if image.mode.startswith("I"):
+        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
-    cut_out = image.convert("RGBA")
+    return ground(image.convert("RGBA"), path)
+
+
+def _eight_bits(wide: np.ndarray) -> UInt8[np.ndarray, "rows columns"]:
+    """16 bits of grey as eight, 65535 = 257 * 255, a few rows at a time: sums need more than 16 bits."""
+    narrow = np.empty(wide.shape, np.uint8)
+    for top in range(0, len(wide), 256):
+        narrow[top : top + 256] = (wide[top : top + 256].astype(np.int64) + 128) // 257
+    return narrow
+
+
+def _on_contrast(cut_out: Image.Image, path: Path) -> Image.Image:
+    """Transparent pixels become white under dark strokes, else black."""
+    alpha = np.asarray(cut_out.getchannel("A")).astype(np.float32)
+    grey = np.asarray(cut_out.convert("RGB").convert("L"))
+    dark = (alpha * grey).sum() < 127.5 * alpha.sum()
+    shade = 255 if dark else 0
+    return Image.alpha_composite(Image.new("RGBA", cut_out.size, (shade, shade, shade, 255)), cut_out).convert("RGB")
+
+
+def _on_black(cut_out: Image.Image, path: Path) -> Image.Image:
+    """Transparent pixels become black."""
     flat = Image.alpha_composite(Image.new("RGBA", cut_out.size, (0, 0, 0, 255)), cut_out).convert("RGB")
     alpha = np.asarray(cut_out.getchannel("A"))
     if alpha.min() < 255 and alpha.max() > 0 and np.asarray(flat).max() < _DARK:

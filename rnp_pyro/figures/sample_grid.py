@@ -20,14 +20,14 @@ MIN_PANEL_WIDTH = 440
 """Printed pixels: the heading and a key of eight colours fit."""
 
 
-def prior_samples(canvases: Float[Tensor, "n C H W"], parts: Float[Tensor, "n T C H W"]) -> Figure:
+def prior_samples(canvases: Float[Tensor, "n C H W"], parts: Float[Tensor, "n T C H W"] | None) -> Figure:
     """Show samples in a square grid and, beside it, the same samples with each part in its step's colour.
 
     Colour samples are shown once, as they are: their parts cannot be told apart by tinting.
 
     Args:
         canvases: samples, ink or colour in [0, 1]; the first 64 are shown.
-        parts: the root's parts pasted on the image canvas, ink in [0, 1].
+        parts: the root's parts pasted on the image canvas, ink in [0, 1]; None for a model without parts.
 
     Returns:
         The figure.
@@ -41,7 +41,7 @@ def prior_samples(canvases: Float[Tensor, "n C H W"], parts: Float[Tensor, "n T 
     num_columns = ceil(sqrt(num_samples))
     num_rows = ceil(num_samples / num_columns)
     panels = [on_paper(canvases[:num_samples])]
-    if canvases.shape[-3] == 1:
+    if canvases.shape[-3] == 1 and parts is not None:
         panels.append(on_paper(colourise(parts[:num_samples])))
     rows, columns = canvases.shape[-2:]
     width, height = enlarged(rows, columns, SIDE)
@@ -54,7 +54,7 @@ def prior_samples(canvases: Float[Tensor, "n C H W"], parts: Float[Tensor, "n T 
     for left, pixels in zip(lefts, panels, strict=True):
         _grid(axes, pixels, left, num_columns, width, height)
     write(axes, lefts[0], BASELINE, "samples of the prior")
-    if len(panels) == 2:
+    if parts is not None and len(panels) == 2:
         end_of_key = _key(axes, lefts[1], min(parts.shape[-4], len(PART_COLOURS)))
         write(axes, end_of_key, BASELINE, "their parts, in this order")
     return figure

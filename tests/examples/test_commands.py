@@ -10,8 +10,15 @@ from examples.cli import preset_names
 
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
+    "benchmark": ["--batch_size=2", "--rounds=2", "--growth=false", "--json={folder}/benchmark.json"],
+    "compare_runs": ["--first", "{run}", "{run}", "--second", "{run}", "{run}"],
+    "cost_model": ["--batch_size=1", "--rounds=3"],
     "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
+    "parse": ["{run}", "--index", "0", "--out={folder}/out"],
+    "sample": ["{run}", "--num=4", "--out={folder}/out"],
+    "edit": ["{run}", "truncate", "--index", "0", "--out={folder}/out"],
+    "compare_completions": ["{run}", "{run}", "--images=1", "--particles=8", "--rounds=1"],
     "reference_posterior": [
         *("{run}", "--images", "1", "--chains=2", "--warmup=2", "--draws=4", "--population=2", "--particles=30"),
         *("--climb=1", "--bound_draws=2", "--processes=1"),

@@ -1,0 +1,106 @@
+"""Compare finished runs in pairs: python -m examples.compare_runs --first RUN ... --second RUN ...
+
+Runs that share a seed, and so their weights at the start, batches and noise, are best compared by their differences.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from examples.cli import make_parser, run_command
+from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
+from rnp_pyro.errors import UserError
+
+DESCRIPTION = (
+    "Compare finished runs in pairs, the first of --first with the first of --second and so on: for each number of "
+    "their summaries the pairs, the mean difference (second less first) and its standard error over pairs."
+)
+NUMBERS = {
+    "neg_elbo": "-ELBO, nats per image",
+    "kl": "KL, nats per image",
+    "mse": "squared error per pixel",
+    "images_per_second": "images/s",
+}
+"""What is compared, by its key in summary.json."""
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """What to compare.
+
+    Args:
+        first: Run directories, two or more, their training ended.
+        second: As many, in the order of their partners.
+    """
+
+    first: list[str]
+    second: list[str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean difference over pairs, second less first, and its standard error."""
+
+    mean: float
+    standard_error: float
+
+
+def main(config: CompareConfig) -> dict[str, Difference]:
+    """Compare, and print.
+
+    Returns:
+        Each number's difference.
+
+    Raises:
+        UserError: If the runs are not pairs, or one is not a finished run.
+    """
+    if len(config.first) != len(config.second) or len(config.first) < 2:
+        raise UserError(
+            "expected as many runs with --first as with --second, at least 2, got "
+            f"{len(config.first)} and {len(config.second)}"
+        )
+    pairs = [(_read(one), _read(other)) for one, other in zip(config.first, config.second, strict=True)]
+    for (one, other), name in zip(pairs, config.second, strict=True):
+        differing = [key for key in ("data", "seed", "test_images") if one[key] != other[key]]
+        if differing:
+            raise UserError(
+                f"expected partners with one {differing[0]}, got {one[differing[0]]} and {other[differing[0]]} in "
+                f"{name}: name the runs in the order of their partners"
+            )
+    found = {key: difference([(one[key], other[key]) for one, other in pairs]) for key in NUMBERS}
+    for key, text in NUMBERS.items():
+        shown = ", ".join(f"{one[key]:.5g} and {other[key]:.5g}" for one, other in pairs)
+        print(f"{text}: {shown}")
+        print(f"  mean difference {found[key].mean:+.4g} +- {found[key].standard_error:.2g} (standard error)")
+    return found
+
+
+def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
+    """Average the differences of two or more pairs."""
+    differences = [other - one for one, other in pairs]
+    return Difference(mean(differences), stdev(differences) / sqrt(len(differences)))
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = open_run(Path(name)) / SUMMARY
+    summary = read_json(path)
+    missing = [key for key in (*NUMBERS, "data", "seed", "test_images") if key not in summary]
+    if missing:
+        raise UserError(f"expected {missing[0]} in {path}, found none: is it the summary of train_svi?")
+    return summary
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Read the command line and compare."""
+    parser = make_parser("compare_runs", DESCRIPTION)
+    for option, text in (("--first", "two or more, their training ended"), ("--second", "the partners in that order")):
+        parser.add_argument(option, nargs="+", required=True, metavar="RUN", help=f"Run directories: {text}.")
+    values = parser.parse_args(list(arguments))
+    main(CompareConfig(values.first, values.second))
+
+
+if __name__ == "__main__":
+    run_command(command)

@@ -1,0 +1,297 @@
+"""Change programs and look: python -m examples.edit RUN OPERATION (--index N ... | --image FILE ... | --tree FILE ...).
+
+Operations: replace, swap, repose, interpolate, truncate (``rnp_pyro/tree_edit.py``).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+from examples.chosen import Split, add_choice, choose
+from examples.cli import make_parser, run_command
+from examples.parse import check_files, parse_images, tree_of
+from examples.run import open_trained
+from rnp_pyro import figures
+from rnp_pyro.errors import UserError
+from rnp_pyro.figures import Panel, Row
+from rnp_pyro.figures.printing import PrintedImage, on_paper
+from rnp_pyro.tree import Tree
+from rnp_pyro.tree_edit import (
+    Move,
+    interpolate,
+    move_part,
+    name_path,
+    program_of,
+    replace_program,
+    swap_parts,
+    truncate,
+)
+from rnp_pyro.tree_edit import (
+    Path as Place,
+)
+from rnp_pyro.tree_io import load_tree, save_tree
+from rnp_pyro.tree_value import TreeValue, position
+
+DESCRIPTION = (
+    "Change the trees of images and show them before and after: edit.png, edit.svg, and each changed tree as "
+    "edit-1.json, edit-2.json, ... OPERATION is one of: replace (the part --part of the first image runs the program "
+    "of --with_part of the second, or of the same image if there is one), swap (--part of the first image and "
+    "--with_part of the second change places), repose (--shift, --turn and --scale move --part in its parent), "
+    "interpolate (from the first image's program to the second's in --steps steps, or only --part's program), truncate "
+    "(what is below --level is cut off, and that level's own coarse patches are drawn). Parts are counted as in the "
+    "figures: --part 2 is the second, red one, --part 2.3 its third part."
+)
+
+
+@dataclass(frozen=True)
+class EditConfig:
+    """What to change, and how.
+
+    Args:
+        run: Run directory that train_svi wrote, its training ended.
+        operation: replace, swap, repose, interpolate or truncate.
+        out: Folder to write to; made if it is not there.
+        index: Numbers of images in the split.
+        image: Files of the user's own.
+        split: Which of the run's images.
+        as_is: Take a file's pixels as they are.
+        tree: Trees that parse or edit wrote (JSON), after the images.
+        part: Which part, such as 2, or 2.3 for the third part of the second; interpolate: default, the whole image.
+        with_part: replace and swap: the other part, on the same level; default: at the same place.
+        with_pose: swap: parts take their poses along; else each takes the place of the other.
+        shift: repose: to the right and down, in pixels of the parent's canvas, such as '[3,-2]'.
+        turn: repose: degrees, clockwise.
+        scale: repose: factor of the part's size, above 0.
+        steps: interpolate: images from one end to the other, at least 2.
+        level: truncate: level of the nodes that become leaves; 1 cuts the sub-parts off.
+        overwrite: Replace files that exist.
+    """
+
+    run: str
+    operation: str | None
+    out: str
+    index: Sequence[int] = ()
+    image: Sequence[str] = ()
+    split: Split = "test"
+    as_is: bool = False
+    tree: Sequence[str] = ()
+    part: str | None = None
+    with_part: str | None = None
+    with_pose: bool = False
+    shift: tuple[float, float] = (0.0, 0.0)
+    turn: float = 0.0
+    scale: float = 1.0
+    steps: int = 9
+    level: int = 1
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Trees that were given and what became of them, each with a short name; what was done, in a line."""
+
+    before: Sequence[tuple[str, TreeValue]]
+    after: Sequence[tuple[str, TreeValue]]
+    title: str
+
+
+MOST_STEPS = 64
+LONGEST_NAME = 14
+"""Characters that fit above an image."""
+
+
+@torch.no_grad()
+def main(config: EditConfig) -> list[Path]:
+    """Change trees, write and draw them.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: If anything does not fit; nothing is written then.
+    """
+    operation = _check(config)
+    run = open_trained(Path(config.run))
+    tree = tree_of(run)
+    chosen = choose(run, config.index, config.image, config.split, config.as_is)
+    values = parse_images(run, tree, chosen) if chosen.names else []
+    values += [load_tree(Path(file), tree) for file in config.tree]
+    names = [*chosen.names, *(Path(file).stem for file in config.tree)]
+    low, high = NUM_TREES[operation]
+    if not low <= len(values) <= high:
+        wanted = str(low) if low == high else f"{low} or {high}"
+        raise UserError(
+            f"{config.operation} takes {wanted} of --index, --image and --tree, got {len(values)}: name as many images"
+        )
+    edit = OPERATIONS[operation](tree, values, names, config)
+    out = Path(config.out)
+    paths = [out / "edit.png", out / "edit.svg", *(out / f"edit-{at + 1}.json" for at in range(len(edit.after)))]
+    check_files(paths, config.overwrite)
+    for note in chosen.notes:
+        print(note)
+    _write(edit, paths, config)
+    print(f"{config.operation}: {' '.join(str(path) for path in paths)}")
+    return paths
+
+
+def replace_part(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
+    """Let a part of the first tree run a program of the last."""
+    path, other = _path(config.part), _path(config.with_part or config.part)
+    _check_level(values[0], path, values[-1], other)
+    changed = replace_program(tree, values[0], path, program_of(values[-1], other))
+    title = f"part {name_path(path)} of {names[0]} runs the program of part {name_path(other)} of {names[-1]}"
+    return Edit(_before(names, values), [("after", changed)], title)
+
+
+def swap(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
+    """Exchange two parts."""
+    path, other = _path(config.part), _path(config.with_part or config.part)
+    changed = swap_parts(tree, values[0], values[1], path, other, config.with_pose)
+    poses = " with their poses" if config.with_pose else ""
+    title = f"part {name_path(path)} of {names[0]} and part {name_path(other)} of {names[1]} swapped{poses}"
+    return Edit(_before(names, values), [("after", value) for value in changed], title)
+
+
+def repose(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
+    """Move a part in its parent's frame."""
+    path = _path(config.part)
+    level, _ = position(values[0], path)
+    rows, columns = values[0].assembly.canvas_sizes[values[0].num_levels - level - 1]
+    shift = (2 * config.shift[0] / columns, 2 * config.shift[1] / rows)
+    changed = move_part(values[0], path, Move(shift, config.turn, config.scale))
+    title = (
+        f"part {name_path(path)} of {names[0]}: {config.shift[0]:g} pixels right, {config.shift[1]:g} down, turned by "
+        f"{config.turn:g} degrees, scaled by {config.scale:g}"
+    )
+    return Edit(_before(names, values), [("after", changed)], title)
+
+
+def interpolate_programs(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
+    """Go from one program to the other in equal steps."""
+    path = _path(config.part) if config.part is not None else ()
+    weights = torch.linspace(0, 1, config.steps).tolist()
+    changed = [(f"{weight:.2f}", interpolate(tree, values[0], values[1], weight, path)) for weight in weights]
+    whose = f"part {name_path(path)}'s program" if path else "the program"
+    return Edit(_before(names, values), changed, f"{whose}, from {names[0]}'s to {names[1]}'s")
+
+
+def cut_off(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
+    """Draw a tree by the coarse patches of one level."""
+    changed = truncate(values[0], config.level)
+    return Edit(_before(names, values), [("after", changed)], f"{names[0]}, cut off at level {config.level}")
+
+
+def _before(names: Sequence[str], values: Sequence[TreeValue]) -> list[tuple[str, TreeValue]]:
+    """Name what was given, short enough to stand above an image."""
+    return [(name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…", value)
+            for name, value in zip(names, values, strict=True)]  # fmt: skip
+
+
+OPERATIONS: dict[str, Callable[[Tree, Sequence[TreeValue], Sequence[str], EditConfig], Edit]] = {
+    "replace": replace_part,
+    "swap": swap,
+    "repose": repose,
+    "interpolate": interpolate_programs,
+    "truncate": cut_off,
+}
+NUM_TREES = {"replace": (1, 2), "swap": (2, 2), "repose": (1, 1), "interpolate": (2, 2), "truncate": (1, 1)}
+OPTIONS = {
+    "replace": ("part", "with_part"),
+    "swap": ("part", "with_part", "with_pose"),
+    "repose": ("part", "shift", "turn", "scale"),
+    "interpolate": ("part", "steps"),
+    "truncate": ("level",),
+}
+"""Which options belong to which operation."""
+
+
+def _check(config: EditConfig) -> str:
+    """Refuse what can be refused before anything is computed; give the operation."""
+    operation = config.operation
+    if operation is None or operation not in OPERATIONS:
+        raise UserError(f"expected OPERATION to be one of {', '.join(OPERATIONS)}, got {operation}")
+    defaults = {field.name: field.default for field in fields(EditConfig)}
+    for name in sorted({name for names in OPTIONS.values() for name in names} - set(OPTIONS[operation])):
+        if getattr(config, name) != defaults[name]:
+            owners = [other for other, names in OPTIONS.items() if name in names]
+            raise UserError(f"--{name} is for {' and '.join(owners)}, not for {operation}: leave it out")
+    if operation in ("replace", "swap", "repose") and config.part is None:
+        raise UserError(f"{operation} needs --part: 2 is the second part, 2.3 the third part of the second")
+    if not 2 <= config.steps <= MOST_STEPS:
+        raise UserError(f"--steps must be within 2 to {MOST_STEPS}, got {config.steps}")
+    numbers = {"turn": config.turn, "scale": config.scale, "shift": sum(config.shift)}
+    for name, number in numbers.items():
+        if not abs(number) < 1e4:
+            raise UserError(f"--{name} must be finite and below 10000, got {getattr(config, name)}")
+    if operation == "repose" and (config.shift, config.turn, config.scale) == ((0.0, 0.0), 0.0, 1.0):
+        raise UserError("repose needs --shift '[RIGHT,DOWN]', --turn DEGREES or --scale FACTOR")
+    alone = len(config.index) + len(config.image) + len(config.tree) == 1
+    if operation == "replace" and alone and config.with_part in (None, config.part):
+        raise UserError("replace with one image needs --with_part, another part of it; or name a second image")
+    return operation
+
+
+def _check_level(one: TreeValue, path: Place, other: TreeValue, other_path: Place) -> None:
+    """Refuse a program of another level."""
+    levels = position(one, path)[0], position(other, other_path)[0]
+    if levels[0] != levels[1]:
+        raise UserError(
+            f"expected two parts of one level, got {name_path(path)} of level {levels[0]} and {name_path(other_path)} "
+            f"of level {levels[1]}: give --with_part as many numbers as --part"
+        )
+
+
+def _path(text: str | None) -> Place:
+    """Read 2.3 as the steps (1, 2)."""
+    numbers = [] if text is None else text.split(".")
+    if not numbers or not all(number.isascii() and number.isdigit() and 0 < int(number) < 10**6 for number in numbers):
+        raise UserError(f"expected a part such as 2, or 2.3 for the third part of the second, got {text}")
+    return tuple(int(number) - 1 for number in numbers)
+
+
+def _write(edit: Edit, paths: Sequence[Path], config: EditConfig) -> None:
+    """Write the figure and the changed trees."""
+    drawing = _draw(edit)
+    about = {"run": config.run, "operation": str(config.operation)}
+    try:
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        for path in paths[:2]:
+            figures.save(drawing, path)
+        for path, (name, value) in zip(paths[2:], edit.after, strict=True):
+            save_tree(value, path, about={**about, "what": edit.title, "name": name})
+    except OSError as error:
+        raise UserError(f"cannot write to {config.out}: {error.strerror or error}") from None
+
+
+def _draw(edit: Edit) -> Figure:
+    """Show trees before and after: what they draw, and below it their parts in colour."""
+    columns = [*edit.before, *edit.after]
+    rows = [Row([Panel(name, on_paper(value.fold())) for name, value in columns], edit.title)]
+    if columns[0][1].parse.levels[0].patch.shape[-3] == 1:
+        rows.append(Row([Panel("", _coloured(value)) for _, value in columns]))
+    return figures.panels(rows)
+
+
+def _coloured(value: TreeValue) -> PrintedImage:
+    *_, (_, pasted) = value.pasted_children()
+    return on_paper(figures.colourise(pasted[0]))
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Read the command line and change trees."""
+    parser = make_parser("edit", DESCRIPTION)
+    parser.add_argument("run", metavar="RUN", type=str, help="Run directory that train_svi wrote, its training ended.")
+    parser.add_argument("operation", metavar="OPERATION", nargs="?", type=str, help=", ".join(OPERATIONS) + ".")
+    add_choice(parser)
+    parser.add_argument(
+        "--tree", nargs="+", type=str, default=[], metavar="FILE", help="Trees that parse or edit wrote (JSON)."
+    )
+    parser.add_class_arguments(EditConfig, None, skip={"run", "operation", "index", "image", "split", "as_is", "tree"})
+    main(EditConfig(**vars(parser.instantiate(parser.parse_args(list(arguments))))))
+
+
+if __name__ == "__main__":
+    run_command(command)

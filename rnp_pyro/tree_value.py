@@ -1,0 +1,143 @@
+"""A tree as a value of its own: a parse, and how it is put together. It folds without the networks that made it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import torch
+
+from rnp_pyro.canvas import Composition, Interpolation, compose_canvases, paste
+from rnp_pyro.errors import UserError
+from rnp_pyro.parse import Nodes, Parse
+from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.tree import Tree
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """How a tree is put together.
+
+    Args:
+        num_steps: Children of each program, of the root and of the levels below it that have children.
+        canvas_sizes: Rows and columns of these programs' canvases, in pixels; the root's is the image.
+        composition: How children add up.
+        interpolation: Of pasting.
+        leak: Probability that a pixel is bright without any part, in (0, 1); None: there is no leak.
+    """
+
+    num_steps: tuple[int, ...]
+    canvas_sizes: tuple[tuple[int, int], ...]
+    composition: Composition
+    interpolation: Interpolation
+    leak: Float[Tensor, "C 1 1"] | None
+
+
+@dataclass(frozen=True)
+class TreeValue:
+    """A tree of programs, parts and poses, whole or cut off above its leaves.
+
+    Args:
+        parse: The root's latent and the nodes of levels K-1, ..., ``leaf_level``.
+        assembly: How it is put together.
+        leaf_level: Level of the lowest nodes, whose own patches are what is drawn; 0 for a whole tree.
+    """
+
+    parse: Parse
+    assembly: Assembly
+    leaf_level: int = 0
+
+    @property
+    def num_levels(self) -> int:
+        """Level of the root, K."""
+        return self.leaf_level + len(self.parse.levels)
+
+    def at(self, level: int) -> Nodes:
+        """Give the nodes of ``level``, from ``leaf_level`` to K-1."""
+        return self.parse.levels[self.num_levels - 1 - level]
+
+    def num_steps(self, level: int) -> int:
+        """Give the number of children of each program of ``level``."""
+        return self.assembly.num_steps[self.num_levels - level]
+
+    def fold(self) -> Canvas:
+        """Paste children into their parents' frames, up to the image, as the tree itself does."""
+        return self.canvas_of(self.num_levels).squeeze(-4)
+
+    def canvas_of(self, level: int) -> Float[Tensor, "*batch N C h w"]:
+        """Give the canvas of each node of ``level``, in its own frame; at the lowest level its patch."""
+        if level == self.leaf_level:
+            return self.at(level).patch
+        *_, (_, pasted) = self.pasted_children(up_to=level)
+        leak = self.assembly.leak if level == self.num_levels else None
+        return compose_canvases(pasted, self.assembly.composition, leak)
+
+    def pasted_children(self, up_to: int | None = None) -> Iterator[tuple[int, Float[Tensor, "*batch N T C h w"]]]:
+        """Go up to a level, by default K: each level, and its programs' children pasted on its canvases."""
+        canvas = self.at(self.leaf_level).patch
+        for level in range(self.leaf_level + 1, (up_to or self.num_levels) + 1):
+            size = self.assembly.canvas_sizes[self.num_levels - level]
+            pasted = paste(canvas, self.at(level - 1).pose, size, self.assembly.interpolation)
+            pasted = pasted.unflatten(-4, (-1, self.num_steps(level)))
+            yield level, pasted
+            canvas = compose_canvases(pasted, self.assembly.composition)
+
+
+def assembly_of(tree: Tree) -> Assembly:
+    """Read off a tree how its parses are put together."""
+    return Assembly(
+        num_steps=tuple(level.num_steps for level in tree.levels),
+        canvas_sizes=tuple(level.canvas_size for level in tree.levels),
+        composition=tree.rendering.composition,
+        interpolation=tree.rendering.interpolation,
+        leak=None if tree.leak_logit is None else torch.sigmoid(tree.leak_logit.detach()),
+    )
+
+
+def tree_value(tree: Tree, parse: Parse) -> TreeValue:
+    """Make a value of what a tree's latents unfolded into."""
+    return TreeValue(parse, assembly_of(tree))
+
+
+def select(value: TreeValue, index: int | slice) -> TreeValue:
+    """Take one tree, or several, out of a batch along its first dimension."""
+    levels = tuple(
+        Nodes(**{field.name: getattr(nodes, field.name)[index] for field in fields(Nodes)})
+        for nodes in value.parse.levels
+    )
+    return replace(value, parse=Parse(value.parse.root[index], levels))
+
+
+def position(value: TreeValue, path: tuple[int, ...]) -> tuple[int, int]:
+    """Find a node.
+
+    Args:
+        value: The tree.
+        path: The steps from the root to the node, each from 0: ``(1, 3)`` is the fourth sub-part of the second part.
+
+    Returns:
+        The node's level, and its place among the nodes of that level.
+
+    Raises:
+        UserError: If there is no such node.
+    """
+    steps = value.assembly.num_steps
+    if not 0 < len(path) <= len(steps) or any(not 0 <= at < count for at, count in zip(path, steps, strict=False)):
+        named = ".".join(str(step + 1) for step in path) or "the root"
+        allowed = " and ".join(f"1 to {count}" for count in steps)
+        raise UserError(
+            f"there is no part {named}: expected up to {len(steps)} numbers with dots between them, {allowed}"
+        )
+    place = 0
+    for at, count in zip(path, steps, strict=False):
+        place = place * count + at
+    return value.num_levels - len(path), place
+
+
+def decode_patches(tree: Tree, value: TreeValue) -> TreeValue:
+    """Decode every node's own patch anew: what its parent's program makes of its latent."""
+    parents, level, levels = value.parse.root[..., None, :], value.num_levels, []
+    for nodes in value.parse.levels:
+        per_parent = nodes.z.unflatten(-2, (parents.shape[-2], -1))
+        params = tree.generate(parents.unsqueeze(-2).expand(*per_parent.shape), level)
+        levels.append(replace(nodes, patch=tree.decode_patch(params, per_parent).flatten(-5, -4)))
+        parents, level = nodes.z, level - 1
+    return replace(value, parse=Parse(value.parse.root, tuple(levels)))

@@ -1,0 +1,80 @@
+"""The benchmark: its keys, its fit, and that its reference is the engine's equal."""
+
+import json
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from examples.benchmark import GROWTH_BATCH, _lines, fit
+from examples.benchmark_subjects import SETTINGS, ReferenceRNP, build_subject
+from models import MODELS
+from rnp_pyro.build import build_tree
+from rnp_pyro.config import ModelConfig
+
+SUBJECTS = {"rnp2", "rnp3", "reference", "vae"}
+
+
+def test_keys_and_table(call, tmp_path):
+    arguments = "--batch_size=2", "--rounds=2", "--growth=false", f"--json={tmp_path / 'b.json'}"
+    lines = call("benchmark", *arguments, f"--figure={tmp_path / 'b.png'}").lines
+    numbers = json.loads((tmp_path / "b.json").read_text())
+    for key in ("train_images_per_second", "decode_images_per_second", "peak_memory_mib", "ratio_to_vae"):
+        assert set(numbers[key]) == SUBJECTS
+        assert all(value > 0 for value in numbers[key].values())
+    assert numbers["ratio_to_vae"]["vae"] == 1
+    assert numbers["exponents"] == {}
+    assert {"processor", "threads", "precision", "torch", "python"} <= set(numbers["machine"])
+    assert [line.split(" | ")[0] for line in lines[3:7]] == [f"| {name}" for name in SETTINGS]
+    assert (tmp_path / "b.png").stat().st_size > 1000
+
+
+def test_a_power_law_is_found():
+    found = fit("seconds", "nodes", (2, 4, 8, 32), [3 * size**1.25 for size in (2, 4, 8, 32)])
+    assert found.exponent == pytest.approx(1.25)
+    assert found.factor == pytest.approx(3)
+
+
+def test_the_lines_of_growth_are_those_that_they_say():
+    lines = _lines()
+    for by in list(lines)[:2]:
+        for nodes, config, _ in lines[by]:
+            tree = build_tree(config.tree, config.latent_size, (1, 28, 28))
+            parse = tree.unfold(torch.zeros(1, config.latent_size))
+            assert sum(level.z.shape[-2] for level in parse.levels) == nodes
+    assert [batch_size for _, _, batch_size in lines["|z|"]] == [GROWTH_BATCH] * 5
+    assert {size for size, _, _ in lines["batch"]} == {16, 32, 64, 128, 256, 512}
+
+
+def test_the_reference_has_the_engines_image():
+    torch.set_default_dtype(torch.float64)
+    model = MODELS["rnp"](ModelConfig(part_term_weight=0.0), (1, 28, 28))
+    with torch.no_grad():
+        model.tree.hypernets.state_hypernets[0].heads.weight.mul_(3)
+    reference = ReferenceRNP(model.tree, model.likelihood)
+    images = torch.zeros(2, 1, 28, 28)
+    torch.manual_seed(0)
+    expected = model(images)
+    torch.manual_seed(0)
+    torch.testing.assert_close(reference(images), expected, rtol=1e-9, atol=1e-9)
+    assert expected.std() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["rnp2", "reference", "vae"])
+def test_a_step_trains(name):
+    fabric = Fabric(accelerator="cpu", devices=1)
+    subject = build_subject(SETTINGS[name], 2, fabric, reference=name == "reference")
+    subject.decode()
+    before = [parameter.clone() for parameter in subject.parameters]
+    subject.train()
+    moved = [not torch.equal(one, other) for one, other in zip(before, subject.parameters, strict=True)]
+    # What stands behind a layer that starts at zero has no gradient yet.
+    assert sum(moved) > len(moved) / 2
+
+
+def test_bad_input_is_refused_before_anything_is_measured(call, tmp_path):
+    assert "--rounds at least 2, got 128 and 1" in call("benchmark", "--rounds=1").error
+    assert "a folder that exists with --json" in call("benchmark", f"--json={tmp_path}/none/b.json").error
+    (tmp_path / "old.png").write_text("mine")
+    assert "exists: choose another file" in call("benchmark", f"--figure={tmp_path / 'old.png'}").error
+    assert "expected one of 32-true" in call("benchmark", "--precision=8-true").error

@@ -1,0 +1,42 @@
+"""Paired differences between runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from examples.compare_runs import NUMBERS, Difference, difference
+
+
+def write_run(path: Path, seed: int, **numbers: float) -> Path:
+    path.mkdir()
+    (path / "config.yaml").write_text("")
+    values = dict.fromkeys(NUMBERS, 1.0) | {"data": "digits", "seed": seed, "test_images": 3} | numbers
+    (path / "summary.json").write_text(json.dumps(values))
+    return path
+
+
+def test_the_standard_error_is_of_differences_not_of_runs():
+    assert difference([(1.0, 2.0), (100.0, 101.0), (50.0, 51.0)]) == Difference(1.0, 0.0)
+    found = difference([(0.0, 1.0), (0.0, 3.0)])
+    assert (found.mean, found.standard_error) == (2.0, pytest.approx(1.0))
+
+
+def test_pairs_are_printed_with_their_difference(call, tmp_path):
+    first = [write_run(tmp_path / f"a{seed}", seed, neg_elbo=100 + seed) for seed in range(3)]
+    second = [write_run(tmp_path / f"b{seed}", seed, neg_elbo=101 + seed) for seed in range(3)]
+    lines = call("compare_runs", "--first", *first, "--second", *second).lines
+    assert lines[0] == "-ELBO, nats per image: 100 and 101, 101 and 102, 102 and 103"
+    assert lines[1] == "  mean difference +1 +- 0 (standard error)"
+
+
+def test_runs_that_are_no_pairs_are_refused(call, tmp_path):
+    one, other = write_run(tmp_path / "a", 0), write_run(tmp_path / "b", 1)
+    assert "got 1 and 1" in call("compare_runs", "--first", one, "--second", other).error
+    assert "expected partners with one seed, got 0 and 1" in (
+        call("compare_runs", "--first", one, one, "--second", one, other).error
+    )
+    (tmp_path / "c").mkdir()
+    assert (
+        "expected a run directory" in call("compare_runs", "--first", one, one, "--second", one, tmp_path / "c").error
+    )

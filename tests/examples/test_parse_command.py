@@ -1,0 +1,212 @@
+"""Images parsed into files: what is in them, what was said, and every kind of bad input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from examples.chosen import choose
+from examples.parse import ParseConfig, main
+from examples.report import EVALUATION_SEED
+from examples.run import open_trained
+from inference.evaluate import root_means
+from rnp_pyro.tree_io import load_tree
+
+FILES = {"parse.json", "parse.svg", "parse.png"}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """A dark 7 on white, off centre."""
+    image = Image.new("L", (300, 200), 255)
+    ImageDraw.Draw(image).line([(200, 30), (270, 30), (220, 150)], fill=0, width=10)
+    image.save(tmp_path / "drawn.png")
+    return tmp_path / "drawn.png"
+
+
+@pytest.fixture
+def refuse(call, out):
+    """Expect one line of error, exit status 2 and nothing written; give the line."""
+
+    def command(*arguments: object) -> str:
+        before = sorted(out.parent.rglob("*"))
+        message = call("parse", *arguments).error
+        assert sorted(out.parent.rglob("*")) == before
+        return message
+
+    return command
+
+
+def test_one_image(call, digits_run, out):
+    done = call("parse", digits_run[0], "--index", 3, "--out", out)
+    assert {path.name for path in out.iterdir()} == FILES
+    assert done.lines[-1].startswith("test-3: squared error ")
+    assert "folds back to the canvas within 0.0e+00" in done.lines[-1]
+    with Image.open(out / "parse.png") as drawing:
+        assert drawing.size[0] > 500
+    assert (out / "parse.svg").read_text().startswith("<?xml")
+    assert json.loads((out / "parse.json").read_text())["about"]["image"] == "test 3"
+
+
+def test_the_file_folds_back_to_the_canvas(digits_run, out):
+    """Of the guide's mean, on the very pixels that evaluation draws for this image."""
+    main(ParseConfig(str(digits_run[0]), str(out), index=(2, 5)))
+    run = open_trained(digits_run[0])
+    images = run.pair.prepare_fixed(run.data.test, EVALUATION_SEED)
+    means = root_means(run.pair.guide, images, "z.2")
+    for number in (2, 5):
+        value = load_tree(out / f"test-{number}" / "parse.json")
+        with torch.no_grad():
+            canvas = run.pair.model.tree.fold(run.pair.model.tree.unfold(means[number : number + 1]))[0]
+        assert (value.fold() - canvas).abs().max() < 1e-5
+        assert torch.allclose(value.parse.root, means[number], atol=1e-5)
+
+
+def test_without_patches_the_run_is_needed(call, digits_run, out):
+    done = call("parse", digits_run[0], "--index", 0, "--out", out, "--patches=false")
+    assert "folds back to the canvas within" in done.lines[-1]
+    tree = open_trained(digits_run[0]).pair.model.tree
+    assert '"patch": [' not in (out / "parse.json").read_text()
+    load_tree(out / "parse.json", tree)
+
+
+def test_a_drawn_digit(call, digits_run, out, drawn):
+    done = call("parse", digits_run[0], "--image", drawn, "--out", out)
+    assert done.lines[0].startswith(f"{drawn}: dark ink on a bright ground, cut out ")
+    assert done.lines[1].startswith("drawn: squared error")
+    assert {path.name for path in out.iterdir()} == FILES
+
+
+def test_what_the_model_sees_of_a_drawn_digit(digits_run, drawn):
+    chosen = choose(open_trained(digits_run[0]), [], [str(drawn)], "test", as_is=False)
+    pixels = chosen.pixels[0, 0]
+    assert pixels.max() == 255
+    assert pixels[0].max() == 0
+    assert chosen.pictures[0] is not None
+    assert chosen.pictures[0].shape == (3, 200, 300)
+    as_is = choose(open_trained(digits_run[0]), [], [str(drawn)], "test", as_is=True)
+    assert as_is.pixels[0, 0, 0].min() == 255, "white paper stays white"
+    assert "otherwise as it is" in as_is.notes[0]
+
+
+def test_images_of_other_data_are_taken_as_they_are(colour_run, tmp_path, drawn):
+    chosen = choose(open_trained(colour_run[0]), [1], [str(drawn)], "train", as_is=False)
+    assert chosen.pixels.shape == (2, 3, 12, 12)
+    assert chosen.names == ("train-1", "drawn")
+    assert "otherwise as it is" in chosen.notes[0]
+
+
+def test_several_images_of_one_name(call, digits_run, out, drawn, tmp_path):
+    other = tmp_path / "other" / "drawn.png"
+    other.parent.mkdir()
+    other.write_bytes(drawn.read_bytes())
+    call("parse", digits_run[0], "--index", 1, 1, "--image", drawn, other, "--out", out)
+    assert {path.name for path in out.iterdir()} == {"test-1", "test-1-2", "drawn", "drawn-2"}
+
+
+@pytest.mark.parametrize("name", ["colour_run", "grey_run"])
+def test_other_runs(request, call, out, name):
+    assert call("parse", request.getfixturevalue(name)[0], "--index", 0, "--out", out).status == 0
+
+
+# Bad input
+
+
+def test_what_is_no_run(refuse, out, grey):
+    assert "expected a run directory" in refuse(grey, "--index", 0, "--out", out)
+
+
+def test_the_flat_baseline_has_no_parts(refuse, vae_run, out):
+    assert "of vae, which has none: name a run of model rnp" in refuse(vae_run[0], "--index", 0, "--out", out)
+
+
+def test_no_image(refuse, digits_run, out):
+    assert "expected images to parse, got none" in refuse(digits_run[0], "--out", out)
+
+
+@pytest.mark.parametrize("number", [-1, 12])
+def test_a_number_that_is_none_of_the_split(refuse, digits_run, out, number):
+    message = refuse(digits_run[0], f"--index={number}", "--out", out)
+    assert message == f"--index must be within 0 to 11, the test images of mnist, got {number}"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"", "0 bytes"), (b"some text", "whose content is neither"), (None, "does not exist")],
+)
+def test_a_file_that_is_no_image(refuse, digits_run, out, tmp_path, content, expected):
+    path = tmp_path / "bad.png"
+    if content is not None:
+        path.write_bytes(content)
+    assert expected in refuse(digits_run[0], "--image", path, "--out", out)
+
+
+def test_images_that_are_too_small_too_large_or_even(refuse, digits_run, out, tmp_path):
+    path = tmp_path / "bad.png"
+    for image, expected in (
+        (Image.new("L", (1, 1)), "of 1x1"),
+        (Image.new("1", (10_000, 10_000)), "unpack to far more"),
+        (Image.new("L", (50, 50), 200), "got an even image"),
+    ):
+        image.save(path)
+        assert expected in refuse(digits_run[0], "--image", path, "--out", out)
+
+
+def test_a_folder_for_an_image(refuse, digits_run, out, tmp_path):
+    assert "got the folder" in refuse(digits_run[0], "--image", tmp_path, "--out", out)
+
+
+def test_a_good_image_beside_a_bad_one_writes_nothing(refuse, digits_run, out, drawn, tmp_path):
+    (tmp_path / "bad.png").touch()
+    refuse(digits_run[0], "--image", drawn, tmp_path / "bad.png", "--out", out)
+
+
+def test_a_result_is_not_overwritten_unasked(refuse, call, digits_run, out):
+    call("parse", digits_run[0], "--index", 0, "--out", out)
+    kept = (out / "parse.json").read_bytes()
+    assert "exists: choose another folder" in refuse(digits_run[0], "--index", 1, "--out", out)
+    assert (out / "parse.json").read_bytes() == kept
+    assert call("parse", digits_run[0], "--index", 1, "--out", out, "--overwrite=true").status == 0
+    assert (out / "parse.json").read_bytes() != kept
+
+
+def test_a_file_for_a_folder(refuse, digits_run, out):
+    out.write_text("precious")
+    assert "is or lies in a file" in refuse(digits_run[0], "--index", 0, "--out", out)
+
+
+def test_a_disk_that_is_full(refuse, digits_run, out, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    out.mkdir()
+    monkeypatch.setattr("examples.parse.save_tree", full)
+    assert refuse(digits_run[0], "--index", 0, "--out", out) == f"cannot write to {out}: No space left on device"
+
+
+def test_pictures_of_any_kind_are_read(call, digits_run, tmp_path, drawn):
+    """16 bits, alpha, and a photograph on its side."""
+    with Image.open(drawn) as image:
+        grey = np.asarray(image)
+    kinds = {
+        "wide.png": Image.fromarray(grey.astype(np.uint16) * 257),
+        "alpha.png": Image.fromarray(np.dstack([np.zeros((*grey.shape, 3), np.uint8), 255 - grey])),
+        "photo.jpg": Image.fromarray(grey).transpose(Image.Transpose.ROTATE_90),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, image in kinds.items():
+        image.save(tmp_path / name, **({"exif": exif} if name.endswith("jpg") else {}))
+    run = open_trained(digits_run[0])
+    files = [str(tmp_path / name) for name in kinds]
+    chosen = choose(run, [], [str(drawn), *files], "test", as_is=False)
+    for pixels in chosen.grey[1:]:
+        assert (pixels - chosen.grey[0]).abs().mean() < 0.02

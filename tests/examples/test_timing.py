@@ -1,0 +1,52 @@
+"""Rounds, and the memory of tensors."""
+
+import pytest
+import torch
+
+from examples.timing import interleaved, medians, peak_mib
+
+MIB = 2**20 // 4
+"""Numbers of float32 in a MiB."""
+
+
+def test_calls_take_turns_and_warm_up():
+    order: list[str] = []
+    seconds = interleaved([lambda: order.append("a"), lambda: order.append("b")], rounds=3, warm_up=1)
+    assert "".join(order) == "ab" * 4
+    assert [len(times) for times in seconds] == [3, 3]
+
+
+def test_medians_do_not_see_one_slow_round(monkeypatch):
+    clock = iter([0, 1, 10, 11, 20, 70])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    assert medians([lambda: None], rounds=3, warm_up=0) == [1]
+
+
+def test_what_lives_at_once_counts():
+    def call() -> None:
+        one = torch.zeros(MIB)
+        two = one + 1
+        del one
+        three = two * 2
+        del two, three
+        torch.zeros(MIB)
+
+    assert peak_mib(call) == pytest.approx(2, abs=0.01)
+
+
+def test_views_and_results_in_place_count_once():
+    def call() -> None:
+        one = torch.zeros(MIB)
+        one.view(2, -1).add_(1)
+        torch.add(one, 1, out=one)
+
+    assert peak_mib(call) == pytest.approx(1, abs=0.01)
+
+
+def test_what_autograd_keeps_counts():
+    weight = torch.zeros(MIB, requires_grad=True)
+
+    def call() -> None:
+        weight.exp().exp().exp().sum().backward()
+
+    assert peak_mib(call) >= 4
