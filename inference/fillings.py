@@ -114,8 +114,8 @@ def _log_joint(
 def _log_prob(trace: Trace) -> Tensor:
     """Add up all sites' log probabilities, in float64 on the CPU."""
     trace.compute_log_prob()
-    terms = [site["unscaled_log_prob"].double() for site in random_sites(trace).values()]
-    return torch.stack(torch.broadcast_tensors(*terms)).sum(0).cpu()
+    terms = [site["unscaled_log_prob"].cpu().double() for site in random_sites(trace).values()]
+    return torch.stack(torch.broadcast_tensors(*terms)).sum(0)
 
 
 def _draw_pixels(

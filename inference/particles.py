@@ -49,12 +49,14 @@ class DrawNamed(Messenger):
         keys = keys_of(_site_key(self.seed, msg["name"]), self.names)
         uniform = open_uniforms(keys.flatten(), fn.event_shape.numel()).view(fn.shape())
         parameter = getattr(_innermost(fn), next(iter(_innermost(fn).arg_constraints)))
-        msg["value"] = quantile(fn, uniform.to(parameter.device)).to(parameter.dtype)
+        msg["value"] = quantile(fn, uniform).to(parameter.dtype)
         msg["done"] = True
 
 
 def quantile(fn: Distribution, uniform: Float64[Tensor, "*shape"]) -> Tensor:
-    """Map uniform numbers, one for each of the event's numbers, to a draw from a distribution.
+    """Map uniform numbers, one for each of the event's numbers, to a draw from a distribution, on its device.
+
+    The uniform numbers stay on the CPU until they are normal: not every accelerator has float64.
 
     Raises:
         NotImplementedError: If the distribution has no inverse distribution function.
@@ -67,11 +69,12 @@ def quantile(fn: Distribution, uniform: Float64[Tensor, "*shape"]) -> Tensor:
             value = transform(value)
         return value
     if isinstance(fn, Normal):
-        return fn.loc + fn.scale * torch.special.ndtri(uniform).to(fn.loc.dtype)
+        return fn.loc + fn.scale * torch.special.ndtri(uniform).to(fn.loc)
     if isinstance(fn, MultivariateNormal):
-        noise = torch.special.ndtri(uniform).to(fn.loc.dtype)
+        noise = torch.special.ndtri(uniform).to(fn.loc)
         return fn.loc + (fn.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
-    value: Any = fn.icdf(uniform)
+    parameter = getattr(fn, next(iter(fn.arg_constraints)))
+    value: Any = fn.icdf(uniform.to(parameter.device))
     return value
 
 

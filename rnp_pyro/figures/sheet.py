@@ -121,4 +121,4 @@ def write(
         colour: of the text.
     """
     vertical: Literal["center", "baseline"] = "center" if middle else "baseline"
-    axes.text(x, y, text, ha=align, va=vertical, color=colour, fontsize=FONT_SIZE)
+    axes.text(x, y, text, ha=align, va=vertical, color=colour, fontsize=FONT_SIZE, parse_math=False)
