@@ -96,7 +96,7 @@ def generate(heads: tuple[Head, Head], shapes: tuple[NetworkShapes, NetworkShape
 
 
 def add_gradients(
-    errors: Generated, heads: tuple[Head, Head], sums: tuple[HeadGradient, HeadGradient]
+    errors: Generated, heads: tuple[Head, Head], sums: tuple[HeadGradient | None, HeadGradient | None]
 ) -> tuple[Tensor, Tensor]:
     """Carry the error of a chunk's layers back through both heads.
 
@@ -105,7 +105,7 @@ def add_gradients(
     Args:
         errors: dL/dW of each generated layer.
         heads: What the layers were generated from.
-        sums: To which the gradients of the heads' weights and biases are added.
+        sums: To which the gradients of the heads' weights and biases are added; None where these are fixed.
 
     Returns:
         The gradients of both heads' features.
@@ -116,13 +116,16 @@ def add_gradients(
         for error, rows in zip(tensors, _rows(tensors), strict=True):
             flat = error.flatten(1)
             narrow, weight = flat.to(head.features.dtype), head.weight[rows].to(head.features.dtype)
-            total.bias[rows] += flat.sum(0)
+            if total is not None:
+                total.bias[rows] += flat.sum(0)
             if narrow.dtype == flat.dtype:
-                total.weight[rows].addmm_(flat.mT, head.features)
                 gradient.addmm_(flat, weight)
+                if total is not None:
+                    total.weight[rows].addmm_(flat.mT, head.features)
             else:
-                total.weight[rows] += narrow.mT @ head.features
                 gradient += narrow @ weight
+                if total is not None:
+                    total.weight[rows] += narrow.mT @ head.features
         gradients.append(gradient.to(head.features.dtype))
     return gradients[0], gradients[1]
 

@@ -124,7 +124,11 @@ class _Unroll(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         recurrence, inputs = ctx.recurrence, ctx.saved_tensors
-        sums = no_gradient(*inputs[1:3]), no_gradient(*inputs[4:])
+        wanted = ctx.needs_input_grad
+        sums = (
+            no_gradient(*inputs[1:3]) if any(wanted[2:4]) else None,
+            no_gradient(*inputs[4:]) if any(wanted[5:]) else None,
+        )
         state, policy = [], []
         errors = zip(*(output.split(recurrence.chunk) for output in grad_outputs), strict=True)
         with _own_precision(inputs[0]):
@@ -133,11 +137,8 @@ class _Unroll(torch.autograd.Function):
                 found = run_backward(made, tape, chunk_errors, recurrence)
                 for features, gradient in zip((state, policy), add_gradients(found, heads, sums), strict=True):
                     features.append(gradient)
-        return (
-            None,
-            *(torch.cat(state), sums[0].weight, sums[0].bias),
-            *(torch.cat(policy), sums[1].weight, sums[1].bias),
-        )
+        weights = [(None, None) if total is None else (total.weight, total.bias) for total in sums]
+        return (None, torch.cat(state), *weights[0], torch.cat(policy), *weights[1])
 
 
 def _own_precision(like: Tensor) -> AbstractContextManager[Any]:

@@ -257,3 +257,30 @@ def test_a_tree_takes_the_fast_path_without_a_trace_of_it(
     assert expected[0].abs().max() > 1e-6
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, **TIGHT)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_fixed_hypernets_cost_no_gradient_of_their_own(
+    hypernets: Pair, recompute: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """And leave the latents' as it is: samplers of latents want no other."""
+    recurrence, z = replace(PLAIN, recompute=recompute), programs(4)
+    (expected,) = torch.autograd.grad(weighted(unroll(*hypernets, z, recurrence)), z)
+
+    def refuse(*weights: torch.Tensor) -> None:
+        raise AssertionError("no gradient of the weights is wanted")
+
+    monkeypatch.setattr("rnp_pyro.unroll.no_gradient", refuse)
+    for hypernet in hypernets:
+        hypernet.requires_grad_(False)
+    (found,) = torch.autograd.grad(weighted(unroll(*hypernets, z, recurrence)), z)
+    torch.testing.assert_close(found, expected, **TIGHT)
+
+
+def test_one_fixed_hypernet_leaves_the_others_gradient(hypernets: Pair):
+    z, (state, policy) = programs(4), hypernets
+    wanted = [z, *policy.parameters()]
+    expected = torch.autograd.grad(weighted(unroll(*hypernets, z, PLAIN)), wanted)
+    state.requires_grad_(False)
+    found = torch.autograd.grad(weighted(unroll(*hypernets, z, PLAIN)), wanted)
+    torch.testing.assert_close(found, expected, **TIGHT)
