@@ -15,8 +15,9 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from inference.elbo import RecordingELBO, Terms, WeighLatents
+from inference.elbo import RecordingELBO, Terms
 from inference.evaluate import elbo_terms, seeded
+from inference.gradient import clipped_gradient, make_optimizer
 from inference.schedule import Progress, rates
 from inference.task import Observer, Outcome, Task, Weights
 from rnp_pyro.config import TrainConfig
@@ -75,7 +76,7 @@ class _Run:
             )
         self.elbo = RecordingELBO(max_plate_nesting=1)
         self.weights = Weights(task.model, task.guide)
-        self.loss, self.optimizer = fabric.setup(self.elbo(task.model, task.guide), _optimizer(config, self.weights))
+        self.loss, self.optimizer = fabric.setup(self.elbo(task.model, task.guide), make_optimizer(config, self.weights))
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
         if resumed is not None:
@@ -113,14 +114,10 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = setting.learning_rate
         images = self._images()
-        self.optimizer.zero_grad()
-        noise = seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device)
-        with noise, WeighLatents(setting.kl_weight):
-            loss = self.loss(images) / images.shape[-4]
-        self.fabric.backward(loss)
-        limit = self.config.clip or inf
-        norm = self.fabric.clip_gradients(self.loss, self.optimizer, max_norm=limit, error_if_nonfinite=False)
-        assert norm is not None
+        with seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device):
+            loss, norm = clipped_gradient(
+                self.fabric, self.loss, self.optimizer, images, setting.kl_weight, self.config.clip or inf
+            )
         self._check_finite(loss=loss.item(), gradient=norm.item())
         self.optimizer.step()
         if self.average is not None:
@@ -235,11 +232,6 @@ def _means(terms: Terms | None) -> dict[str, float]:
     assert terms is not None
     reconstruction, kl = float(terms.reconstruction.mean()), float(terms.kl.mean())
     return {"neg_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
-
-
-def _optimizer(config: TrainConfig, weights: nn.Module) -> torch.optim.Optimizer:
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return kind(weights.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def _average(weights: nn.Module, decay: float) -> AveragedModel:
