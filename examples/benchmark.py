@@ -4,36 +4,38 @@ In one process and in interleaved rounds: training and decoding of trees of two 
 aloud, and of a flat VAE with the same encoder; then how time and memory grow.
 """
 
+import os
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
-import numpy as np
 import pyro
 import torch
 from lightning_fabric import Fabric
 
-from examples.benchmark_subjects import PLAIN, SETTINGS, build_subject
-from examples.cli import make_parser, run_command
+from examples.benchmark_growth import few, growth, lines
+from examples.benchmark_subjects import SETTINGS, build_subject
+from examples.cli import check_output, make_parser, run_command
 from examples.memory import keep_freed_memory
 from examples.report import git_commit, versions
-from examples.timing import interleaved, medians, peak_mib
+from examples.timing import interleaved, quartiles
 from examples.train_svi import launch
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import write_json
-from rnp_pyro.config import FabricConfig, ModelConfig
+from rnp_pyro.config import FabricConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.figures import Growth
 
 DESCRIPTION = (
     "Measure images per second of training steps and of decoding alone, peak memory of a training step (MiB of tensors "
-    "that it makes; parameters and optimizer not counted), and how both grow with steps, depth, |z| and batch. In one "
-    "process, in interleaved rounds, as medians; numbers of two runs are not to be compared."
+    "that it makes, gradients among them; parameters, the optimizer's moments and, on a processor, scratch inside "
+    "operations do not count), and how both grow with steps, depth, |z| and batch. In one process, in interleaved "
+    "rounds, as medians; numbers of two runs are not to be compared."
 )
-GROWTH_BATCH = 64
+QUICK_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,12 @@ class BenchmarkConfig:
 
     Args:
         json: File to write all numbers to.
-        figure: PNG file to draw.
+        figure: PNG file to draw; its ending is .png.
         batch_size: Images a step of the first table, at least 1.
         rounds: Times that each step is measured, at least 2.
         growth: Measure growth too.
+        quick: Measure the two smallest points of each line of growth only, with few images: a try, not a measurement.
+        threads: Processor threads; null: PyTorch's default.
         accelerator: Where to compute: cpu, cuda, mps, ..., or auto: what the machine has.
         precision: 32-true or bf16-mixed, as train_svi's --fabric.precision.
         overwrite: Replace files that exist.
@@ -56,6 +60,8 @@ class BenchmarkConfig:
     batch_size: int = 128
     rounds: int = 20
     growth: bool = True
+    quick: bool = False
+    threads: int | None = None
     accelerator: str = "auto"
     precision: str = "32-true"
     overwrite: bool = False
@@ -73,12 +79,13 @@ def main(config: BenchmarkConfig) -> dict[str, Any]:
     _check(config)
     keep_freed_memory()
     fabric = launch(FabricConfig(config.accelerator, devices=1, precision=config.precision))
-    with pyro.get_param_store().scope(), pyro.validation_enabled(False):
+    points_of = few(lines(QUICK_BATCH)) if config.quick else lines()
+    with _threads(config.threads), pyro.get_param_store().scope(), pyro.validation_enabled(False):
         numbers = rates(config, fabric)
-        grown = growth(config, fabric) if config.growth else []
+        grown = growth(points_of, max(2, config.rounds // 4), fabric) if config.growth else []
+        numbers["machine"] = _machine(fabric, config)
     numbers["exponents"] = {f"{one.measure} by {one.by}": round(one.exponent, 3) for one in grown}
     numbers["growth"] = {f"{one.measure} by {one.by}": [list(one.sizes), list(one.values)] for one in grown}
-    numbers["machine"] = _machine(fabric, config)
     print("\n".join(describe(numbers)))
     if config.json is not None:
         write_json(Path(config.json), numbers)
@@ -104,54 +111,16 @@ def rates(config: BenchmarkConfig, fabric: Fabric) -> dict[str, Any]:
     return {
         "train_images_per_second": {name: config.batch_size / median(times) for name, times in training.items()},
         "decode_images_per_second": {name: config.batch_size / median(times) for name, times in decoding.items()},
-        "train_quartiles": {
-            name: [config.batch_size / q for q in quantiles(times)] for name, times in training.items()
-        },
-        "peak_memory_mib": {name: peak_mib(subject.train) for name, subject in subjects.items()},
+        "train_quartiles": {name: _rates(times, config.batch_size) for name, times in training.items()},
+        "decode_quartiles": {name: _rates(times, config.batch_size) for name, times in decoding.items()},
+        "peak_memory_mib": {name: subject.peak_mib() for name, subject in subjects.items()},
         "ratio_to_vae": {name: vae / median(times) for name, times in training.items()},
     }
 
 
-def growth(config: BenchmarkConfig, fabric: Fabric) -> list[Growth]:
-    """Measure how a training step's time and memory grow along each of four lines."""
-    found = []
-    for by, points in _lines().items():
-        subjects = [build_subject(settings, batch_size, fabric) for _, settings, batch_size in points]
-        seconds = medians([subject.train for subject in subjects], max(2, config.rounds // 4))
-        memory = [peak_mib(subject.train) for subject in subjects]
-        sizes = [size for size, _, _ in points]
-        found += [fit("seconds", by, sizes, seconds), fit("memory", by, sizes, memory)]
-    return found
-
-
-def fit(measure: str, by: str, sizes: Sequence[float], values: Sequence[float]) -> Growth:
-    """Fit ``value = factor * size ** exponent`` by least squares of logarithms."""
-    exponent, logarithm = np.polyfit(np.log(sizes), np.log(values), 1)
-    return Growth(measure, by, tuple(sizes), tuple(values), float(exponent), float(np.exp(logarithm)))
-
-
-def _lines() -> dict[str, list[tuple[float, ModelConfig, int]]]:
-    """Give the lines of growth: each point's size, settings and batch."""
-
-    def tree(**changes: Any) -> ModelConfig:
-        return replace(PLAIN, tree=replace(PLAIN.tree, **changes))
-
-    canvases = (20, 16, 12)
-    return {
-        "nodes (2 to 8 steps, depth 2)": [
-            (steps + steps**2, tree(num_steps=(steps, steps)), GROWTH_BATCH) for steps in (2, 3, 4, 6, 8)
-        ],
-        "nodes (depth 1 to 4, 3 steps)": [
-            (
-                sum(3**level for level in range(1, depth + 1)),
-                tree(num_steps=(3,) * depth, canvas_sizes=canvases[: depth - 1]),
-                GROWTH_BATCH // 2,
-            )
-            for depth in (1, 2, 3, 4)
-        ],
-        "|z|": [(size, replace(PLAIN, latent_size=size), GROWTH_BATCH) for size in (8, 16, 32, 64, 96)],
-        "batch": [(size, PLAIN, size) for size in (16, 32, 64, 128, 256, 512)],
-    }
+def _rates(times: Sequence[float], batch_size: int) -> list[float]:
+    """Give the lower and the upper quartile of images per second."""
+    return sorted(batch_size / quartile for quartile in quartiles(times))
 
 
 def describe(numbers: dict[str, Any]) -> list[str]:
@@ -164,11 +133,18 @@ def describe(numbers: dict[str, Any]) -> list[str]:
         "|---|---|---|---|---|---|",
     ]
     for name, rate in numbers["train_images_per_second"].items():
-        low, _, high = sorted(numbers["train_quartiles"][name])
+        low, high = numbers["train_quartiles"][name]
         lines.append(
             f"| {name} | {rate:.0f} | {low:.0f} to {high:.0f} | {numbers['ratio_to_vae'][name]:.2f} "
             f"| {numbers['decode_images_per_second'][name]:.0f} | {numbers['peak_memory_mib'][name]:.0f} |"
         )
+    train, decode = numbers["train_images_per_second"], numbers["decode_images_per_second"]
+    lines.append(
+        f"rnp2 trains at {train['rnp2'] / train['vae']:.2f} of vae's images/s and at "
+        f"{train['rnp2'] / train['reference']:.1f} times reference's, which is spared the part term; it decodes at "
+        f"{decode['rnp2'] / train['rnp2']:.1f} times the rate that it trains at; an image costs rnp3 "
+        f"{train['rnp2'] / train['rnp3']:.2f} times what it costs rnp2"
+    )
     if numbers["exponents"]:
         lines.append(
             "exponents of growth: " + ", ".join(f"{name} {value:.2f}" for name, value in numbers["exponents"].items())
@@ -179,6 +155,7 @@ def describe(numbers: dict[str, Any]) -> list[str]:
 def _machine(fabric: Fabric, config: BenchmarkConfig) -> dict[str, Any]:
     return {
         "processor": _processor(),
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": str(fabric.device),
         "precision": config.precision,
@@ -200,20 +177,32 @@ def _processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Compute with so many processor threads, and afterwards with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _check(config: BenchmarkConfig) -> None:
     """Refuse what can be refused before anything is measured."""
     if config.batch_size < 1 or config.rounds < 2:
         raise UserError(
             f"--batch_size must be at least 1 and --rounds at least 2, got {config.batch_size} and {config.rounds}"
         )
+    if config.threads is not None and config.threads < 1:
+        raise UserError(f"--threads must be at least 1, got {config.threads}")
+    if config.figure is not None and Path(config.figure).suffix != ".png":
+        raise UserError(f"expected a file that ends in .png with --figure, got {config.figure}")
+    if config.json is not None and config.json == config.figure:
+        raise UserError(f"--json and --figure must be different files, got {config.json} for both")
     for option, file in (("--json", config.json), ("--figure", config.figure)):
-        if file is None:
-            continue
-        path = Path(file)
-        if path.is_dir() or not path.parent.is_dir():
-            raise UserError(f"expected a file in a folder that exists with {option}, got {path}")
-        if path.exists() and not config.overwrite:
-            raise UserError(f"{path} exists: choose another file with {option}, or replace it with --overwrite true")
+        if file is not None:
+            check_output(option, Path(file), config.overwrite)
 
 
 def command(arguments: Sequence[str]) -> None:

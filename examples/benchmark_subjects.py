@@ -10,18 +10,23 @@ from pyro.distributions import Normal
 from pyro.nn import PyroModule
 from torch import nn
 
+from examples.timing import peak_mib
 from guides import GUIDES
-from inference.elbo import RecordingELBO, WeighLatents
+from inference.elbo import RecordingELBO
 from inference.evaluate import seeded
+from inference.gradient import clipped_gradient, make_optimizer
 from models import MODELS
 from models.likelihood import Likelihood
-from rnp_pyro.config import GuideConfig, ModelConfig, TreeConfig
+from rnp_pyro.config import GuideConfig, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.reference import generate_image
 from rnp_pyro.shapes import Canvas, Latent
 from rnp_pyro.tree import Tree
 
 IMAGE = (1, 28, 28)
-CLIP = 100.0
+TRAINING = TrainConfig()
+KL_WEIGHT = 0.5
+"""As in the middle of the warm-up."""
+
 THREE_LEVELS = TreeConfig(num_steps=(4, 4, 4), canvas_sizes=(20, 16))
 
 PLAIN = ModelConfig()
@@ -78,6 +83,15 @@ class Subject:
     decode: Callable[[], object]
     parameters: tuple[nn.Parameter, ...]
 
+    def peak_mib(self) -> float:
+        """Count the memory of a training step, from its first activation to its last gradient.
+
+        Parameters and the optimizer's moments, which are there before, do not count.
+        """
+        for parameter in self.parameters:
+            parameter.grad = None
+        return peak_mib(self.train, self.parameters[0].device)
+
 
 def build_subject(config: ModelConfig, batch_size: int, fabric: Fabric, reference: bool = False) -> Subject:
     """Build a model and its guide, their training step and their decoder.
@@ -96,14 +110,10 @@ def build_subject(config: ModelConfig, batch_size: int, fabric: Fabric, referenc
         images = torch.rand(batch_size, *IMAGE).round().to(fabric.device)
         z = torch.randn(batch_size, config.latent_size).to(fabric.device)
     elbo = RecordingELBO(max_plate_nesting=1)(model, guide)
-    loss, optimizer = fabric.setup(elbo, torch.optim.Adam(elbo.parameters(), lr=1e-4, fused=True))
+    loss, optimizer = fabric.setup(elbo, make_optimizer(TRAINING, elbo))
 
     def train() -> None:
-        optimizer.zero_grad()
-        with WeighLatents(0.5):
-            value = loss(images) / batch_size
-        fabric.backward(value)
-        fabric.clip_gradients(loss, optimizer, max_norm=CLIP, error_if_nonfinite=False)
+        value, _ = clipped_gradient(fabric, loss, optimizer, images, KL_WEIGHT, TRAINING.clip)
         optimizer.step()
         value.item()  # waits for an accelerator
 
@@ -120,6 +130,6 @@ def build_subject(config: ModelConfig, batch_size: int, fabric: Fabric, referenc
 def _decoder(model: PyroModule, reference: bool) -> Callable[[Latent], Canvas]:
     decoder = model.decoder
     if not isinstance(decoder, Tree):
-        return decoder
+        return lambda z: torch.sigmoid(decoder(z))
     tree = decoder
     return (lambda z: generate_image(tree, z)) if reference else (lambda z: tree.fold(tree.unfold(z)))

@@ -1,6 +1,7 @@
 """The command line: dataclass settings, presets, and errors in one line with exit status 2."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -141,3 +142,19 @@ def _fail(message: str) -> None:
 def takes(option: str, arguments: Sequence[str]) -> bool:
     """Say whether a command line has an option."""
     return any(argument == option or argument.startswith(f"{option}=") for argument in arguments)
+
+
+def check_output(option: str, path: Path, overwrite: bool) -> None:
+    """Refuse a file that could not be written, before anything is computed.
+
+    Raises:
+        UserError: If it is a folder, its folder is missing or read-only, or it exists and is not to be replaced.
+    """
+    if path.is_dir() or path.name in ("", ".."):
+        raise UserError(f"expected a file to write with {option}, got the folder {path}")
+    if not path.parent.is_dir():
+        raise UserError(f"expected a file in a folder that exists with {option}, got {path}: make {path.parent} first")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists: choose another file with {option}, or replace it with --overwrite true")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"cannot write {path}: the folder {path.parent} is not writable; choose another with {option}")

@@ -3,7 +3,6 @@
 Bounds on each image's log evidence that become tighter with more particles, and whether the weights can be trusted.
 """
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from examples.cli import make_parser, run_command
+from examples.cli import check_output, make_parser, run_command
 from examples.evidence import active_dimensions, as_json, describe, verdict
 from examples.memory import keep_freed_memory
 from examples.report import EVALUATION_SEED, git_commit, versions
@@ -177,7 +176,7 @@ def _check(config: EvaluateConfig) -> None:
     files = [("--json", config.json), *(("--arviz", file) for file in saved_files(config.arviz))]
     for option, file in files:
         if file is not None:
-            _check_file(option, Path(file), config.overwrite)
+            check_output(option, Path(file), config.overwrite)
     if config.json is not None and Path(config.json) in saved_files(config.arviz):
         raise UserError(f"--json and --arviz must be different files, got {config.json} for both")
 
@@ -188,17 +187,6 @@ def saved_files(arviz: str | None) -> list[Path]:
         return []
     path = Path(arviz)
     return [path, *(path.with_name(f"{path.stem}_{name}.png") for name in CHECKS)]
-
-
-def _check_file(option: str, path: Path, overwrite: bool) -> None:
-    if path.is_dir() or path.name in ("", ".."):
-        raise UserError(f"expected a file to write with {option}, got the folder {path}")
-    if not path.parent.is_dir():
-        raise UserError(f"expected a file in a folder that exists with {option}, got {path}: make {path.parent} first")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} exists: choose another file with {option}, or replace it with --overwrite true")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"cannot write {path}: the folder {path.parent} is not writable; choose another with {option}")
 
 
 def _write(files: Sequence[Path], write: Callable[[Path], Any]) -> None:

@@ -34,6 +34,14 @@ def interleaved(calls: Sequence[Call], rounds: int, warm_up: int = 2) -> list[li
     return seconds
 
 
+def quartiles(times: Sequence[float]) -> tuple[float, float]:
+    """Give the lower and the upper quartile of one or more numbers, within their range."""
+    if len(times) == 1:
+        return times[0], times[0]
+    low, _, high = statistics.quantiles(times, method="inclusive")
+    return low, high
+
+
 def medians(calls: Sequence[Call], rounds: int, warm_up: int = 2) -> list[float]:
     """Give the median of each call's seconds; see :func:`interleaved`."""
     return [statistics.median(times) for times in interleaved(calls, rounds, warm_up)]
@@ -75,8 +83,16 @@ class TensorMemory(TorchDispatchMode):
         weakref.finalize(storage, forget)
 
 
-def peak_mib(call: Call) -> float:
-    """Give the most memory, in MiB, that the tensors made by a call take at once."""
+def peak_mib(call: Call, device: torch.device | None = None) -> float:
+    """Give the most memory, in MiB, that the tensors made by a call take at once.
+
+    On CUDA it is what the allocator says, above what was allocated before the call: scratch inside operations counts.
+    """
+    if device is not None and device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     with TensorMemory() as memory:
         call()
     return memory.peak / 2**20

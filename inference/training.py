@@ -76,7 +76,9 @@ class _Run:
             )
         self.elbo = RecordingELBO(max_plate_nesting=1)
         self.weights = Weights(task.model, task.guide)
-        self.loss, self.optimizer = fabric.setup(self.elbo(task.model, task.guide), make_optimizer(config, self.weights))
+        self.loss, self.optimizer = fabric.setup(
+            self.elbo(task.model, task.guide), make_optimizer(config, self.weights)
+        )
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
         if resumed is not None:

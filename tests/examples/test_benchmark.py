@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from examples.benchmark import GROWTH_BATCH, _lines, fit
+from examples.benchmark_growth import BATCH, few, fit, lines
 from examples.benchmark_subjects import SETTINGS, ReferenceRNP, build_subject
 from models import MODELS
 from rnp_pyro.build import build_tree
@@ -29,21 +29,56 @@ def test_keys_and_table(call, tmp_path):
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 
-def test_a_power_law_is_found():
-    found = fit("seconds", "nodes", (2, 4, 8, 32), [3 * size**1.25 for size in (2, 4, 8, 32)])
-    assert found.exponent == pytest.approx(1.25)
+def test_growth_is_measured_and_drawn(call, tmp_path):
+    threads = torch.get_num_threads()
+    arguments = "--batch_size=2", "--rounds=2", "--quick=true", "--threads=1", f"--json={tmp_path / 'b.json'}"
+    printed = call("benchmark", *arguments, f"--figure={tmp_path / 'b.png'}").lines
+    assert torch.get_num_threads() == threads
+    numbers = json.loads((tmp_path / "b.json").read_text())
+    assert numbers["machine"]["threads"] == 1
+    assert numbers["machine"]["cores"] >= 1
+    assert set(numbers["exponents"]) == {f"{measure} by {by}" for measure in ("seconds", "memory") for by in lines()}
+    assert set(numbers["growth"]) == set(numbers["exponents"])
+    # Memory does not depend on the clock: it grows along every line, and never faster than what is asked for.
+    memory = {name: value for name, value in numbers["exponents"].items() if name.startswith("memory")}
+    assert all(0 < value < 1.05 for value in memory.values())
+    for quartiles in (numbers["train_quartiles"], numbers["decode_quartiles"]):
+        assert set(quartiles) == SUBJECTS
+    for name, rate in numbers["train_images_per_second"].items():
+        low, high = numbers["train_quartiles"][name]
+        assert 0 < low <= rate * 1.001
+        assert rate <= high * 1.001
+    assert printed[-3].startswith("exponents of growth: seconds by nodes")
+    assert "rnp2 trains at" in printed[-4]
+
+
+@pytest.mark.parametrize("exponent", [-0.5, 0.0, 1.0, 1.25])
+def test_a_power_law_is_found(exponent):
+    found = fit("seconds", "nodes", (2, 4, 8, 32), [3 * size**exponent for size in (2, 4, 8, 32)])
+    assert found.exponent == pytest.approx(exponent, abs=1e-12)
     assert found.factor == pytest.approx(3)
 
 
+def test_memory_leaves_out_the_gradients_of_the_step_before():
+    fabric = Fabric(accelerator="cpu", devices=1)
+    subject = build_subject(SETTINGS["vae"], 2, fabric)
+    subject.train()
+    first, second = subject.peak_mib(), subject.peak_mib()
+    assert first == second
+    assert first > sum(parameter.nbytes for parameter in subject.parameters) / 2**20
+
+
 def test_the_lines_of_growth_are_those_that_they_say():
-    lines = _lines()
-    for by in list(lines)[:2]:
-        for nodes, config, _ in lines[by]:
+    all_lines = lines()
+    for by in list(all_lines)[:2]:
+        for nodes, config, _ in all_lines[by]:
             tree = build_tree(config.tree, config.latent_size, (1, 28, 28))
             parse = tree.unfold(torch.zeros(1, config.latent_size))
             assert sum(level.z.shape[-2] for level in parse.levels) == nodes
-    assert [batch_size for _, _, batch_size in lines["|z|"]] == [GROWTH_BATCH] * 5
-    assert {size for size, _, _ in lines["batch"]} == {16, 32, 64, 128, 256, 512}
+    assert [batch_size for _, _, batch_size in all_lines["|z|"]] == [BATCH] * 5
+    assert [size for size, _, _ in all_lines["batch"]] == [16, 32, 64, 128, 256, 512]
+    assert all(size == batch_size for size, _, batch_size in all_lines["batch"])
+    assert [size for size, _, _ in few(all_lines)["batch"]] == [16, 32]
 
 
 def test_the_reference_has_the_engines_image():
@@ -77,4 +112,13 @@ def test_bad_input_is_refused_before_anything_is_measured(call, tmp_path):
     assert "a folder that exists with --json" in call("benchmark", f"--json={tmp_path}/none/b.json").error
     (tmp_path / "old.png").write_text("mine")
     assert "exists: choose another file" in call("benchmark", f"--figure={tmp_path / 'old.png'}").error
+    assert "ends in .png with --figure" in call("benchmark", f"--figure={tmp_path / 'b.xyz'}").error
+    twice = f"{tmp_path / 'b.png'}"
+    assert "must be different files" in call("benchmark", f"--figure={twice}", f"--json={twice}").error
+    assert "--threads must be at least 1, got 0" in call("benchmark", "--threads=0").error
     assert "expected one of 32-true" in call("benchmark", "--precision=8-true").error
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert "is not writable; choose another with --json" in call("benchmark", f"--json={tmp_path / 'b.json'}").error

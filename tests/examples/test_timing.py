@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from examples.timing import interleaved, medians, peak_mib
+from examples.timing import interleaved, medians, peak_mib, quartiles
 
 MIB = 2**20 // 4
 """Numbers of float32 in a MiB."""
@@ -20,6 +20,12 @@ def test_medians_do_not_see_one_slow_round(monkeypatch):
     clock = iter([0, 1, 10, 11, 20, 70])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     assert medians([lambda: None], rounds=3, warm_up=0) == [1]
+
+
+def test_quartiles_stay_among_the_numbers():
+    assert quartiles([7.0]) == (7, 7)
+    assert quartiles([1.0, 10.0]) == (3.25, 7.75)
+    assert quartiles([5.0, 1.0, 4.0, 2.0, 3.0]) == (2, 4)
 
 
 def test_what_lives_at_once_counts():
@@ -49,4 +55,19 @@ def test_what_autograd_keeps_counts():
     def call() -> None:
         weight.exp().exp().exp().sum().backward()
 
-    assert peak_mib(call) >= 4
+    # Three results are kept for the backward pass, and its first gradient meets them all.
+    assert peak_mib(call) == pytest.approx(4, abs=0.01)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_an_accelerators_allocator_says_the_same():
+    device = torch.device("cuda")
+
+    def call() -> None:
+        one = torch.zeros(MIB, device=device)
+        two = one + 1
+        del one
+        two.mul(2)
+
+    assert peak_mib(call, device) == pytest.approx(2, abs=0.01)
