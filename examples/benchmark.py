@@ -17,7 +17,7 @@ import pyro
 import torch
 from lightning_fabric import Fabric
 
-from examples.benchmark_growth import few, growth, lines
+from examples.benchmark_growth import few, growth, growth_lines, last_exponent
 from examples.benchmark_subjects import SETTINGS, build_subject
 from examples.cli import check_output, make_parser, run_command
 from examples.memory import keep_freed_memory
@@ -79,12 +79,13 @@ def main(config: BenchmarkConfig) -> dict[str, Any]:
     _check(config)
     keep_freed_memory()
     fabric = launch(FabricConfig(config.accelerator, devices=1, precision=config.precision))
-    points_of = few(lines(QUICK_BATCH)) if config.quick else lines()
+    points_of = few(growth_lines(QUICK_BATCH)) if config.quick else growth_lines()
     with _threads(config.threads), pyro.get_param_store().scope(), pyro.validation_enabled(False):
         numbers = rates(config, fabric)
         grown = growth(points_of, max(2, config.rounds // 4), fabric) if config.growth else []
         numbers["machine"] = _machine(fabric, config)
     numbers["exponents"] = {f"{one.measure} by {one.by}": round(one.exponent, 3) for one in grown}
+    numbers["last_exponents"] = {f"{one.measure} by {one.by}": round(last_exponent(one), 3) for one in grown}
     numbers["growth"] = {f"{one.measure} by {one.by}": [list(one.sizes), list(one.values)] for one in grown}
     print("\n".join(describe(numbers)))
     if config.json is not None:
@@ -129,6 +130,7 @@ def describe(numbers: dict[str, Any]) -> list[str]:
     lines = [
         f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, {machine['precision']}, "
         f"{machine['batch_size']} images a step, medians of {machine['rounds']} interleaved rounds",
+        "",
         "| | training, images/s | quartiles | ratio to vae | decoding, images/s | peak memory, MiB |",
         "|---|---|---|---|---|---|",
     ]
@@ -139,16 +141,18 @@ def describe(numbers: dict[str, Any]) -> list[str]:
             f"| {numbers['decode_images_per_second'][name]:.0f} | {numbers['peak_memory_mib'][name]:.0f} |"
         )
     train, decode = numbers["train_images_per_second"], numbers["decode_images_per_second"]
-    lines.append(
+    lines += [
+        "",
         f"rnp2 trains at {train['rnp2'] / train['vae']:.2f} of vae's images/s and at "
         f"{train['rnp2'] / train['reference']:.1f} times reference's, which is spared the part term; it decodes at "
         f"{decode['rnp2'] / train['rnp2']:.1f} times the rate that it trains at; an image costs rnp3 "
-        f"{train['rnp2'] / train['rnp3']:.2f} times what it costs rnp2"
-    )
+        f"{train['rnp2'] / train['rnp3']:.2f} times what it costs rnp2",
+    ]
     if numbers["exponents"]:
-        lines.append(
-            "exponents of growth: " + ", ".join(f"{name} {value:.2f}" for name, value in numbers["exponents"].items())
-        )
+        lines += ["", "| a training step's | exponent of growth, fitted | between the two largest |", "|---|---|---|"]
+    for name, exponent in numbers["exponents"].items():
+        cell = name.replace("|", r"\|")
+        lines.append(f"| {cell} | {exponent:.2f} | {numbers['last_exponents'][name]:.2f} |")
     return lines
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullLocator
 
 from rnp_pyro.figures.colour import part_colour
 from rnp_pyro.figures.sheet import DPI, FONT_SIZE, INK
@@ -67,14 +67,16 @@ def _bars(axes: Axes, rates: Mapping[str, float]) -> None:
 
 
 def _line(axes: Axes, one: Growth) -> None:
-    """Plot what was measured as points, and the fit as a line that says its exponent."""
+    """Plot what was measured as points, and the fit as a line that says its exponent; name each size and both ends."""
     sizes = np.array(one.sizes)
     axes.plot(sizes, one.factor * sizes**one.exponent, color=part_colour(1), linewidth=0.8)
     axes.plot(sizes, one.values, color=part_colour(0), marker="o", markersize=3, linestyle="none")
     axes.set(xscale="log", yscale="log")
     axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    ends = sorted({min(one.values), max(one.values)})
+    axes.set_yticks(ends, [f"{value:.2g}" if value < 10 else f"{value:.0f}" for value in ends])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
     axes.text(0.05, 0.9, f"exponent {one.exponent:.2f}", transform=axes.transAxes, fontsize=FONT_SIZE, color=INK)
     _style(axes)
 

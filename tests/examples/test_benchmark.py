@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from examples.benchmark_growth import BATCH, few, fit, lines
+from examples.benchmark_growth import BATCH, few, fit, growth_lines, last_exponent
 from examples.benchmark_subjects import SETTINGS, ReferenceRNP, build_subject
 from models import MODELS
 from rnp_pyro.build import build_tree
@@ -25,7 +25,7 @@ def test_keys_and_table(call, tmp_path):
     assert numbers["ratio_to_vae"]["vae"] == 1
     assert numbers["exponents"] == {}
     assert {"processor", "threads", "precision", "torch", "python"} <= set(numbers["machine"])
-    assert [line.split(" | ")[0] for line in lines[3:7]] == [f"| {name}" for name in SETTINGS]
+    assert [line.split(" | ")[0] for line in lines[4:8]] == [f"| {name}" for name in SETTINGS]
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 
@@ -37,7 +37,9 @@ def test_growth_is_measured_and_drawn(call, tmp_path):
     numbers = json.loads((tmp_path / "b.json").read_text())
     assert numbers["machine"]["threads"] == 1
     assert numbers["machine"]["cores"] >= 1
-    assert set(numbers["exponents"]) == {f"{measure} by {by}" for measure in ("seconds", "memory") for by in lines()}
+    assert set(numbers["exponents"]) == {
+        f"{measure} by {by}" for measure in ("seconds", "memory") for by in growth_lines()
+    }
     assert set(numbers["growth"]) == set(numbers["exponents"])
     # Memory does not depend on the clock: it grows along every line, and never faster than what is asked for.
     memory = {name: value for name, value in numbers["exponents"].items() if name.startswith("memory")}
@@ -48,8 +50,10 @@ def test_growth_is_measured_and_drawn(call, tmp_path):
         low, high = numbers["train_quartiles"][name]
         assert 0 < low <= rate * 1.001
         assert rate <= high * 1.001
-    assert printed[-3].startswith("exponents of growth: seconds by nodes")
-    assert "rnp2 trains at" in printed[-4]
+    assert any(line.startswith("rnp2 trains at") for line in printed)
+    rows = [line for line in printed if " by " in line]
+    assert len(rows) == len(numbers["exponents"]) == len(numbers["last_exponents"])
+    assert {line.replace(r"\|", "").count("|") for line in rows} == {4}
 
 
 @pytest.mark.parametrize("exponent", [-0.5, 0.0, 1.0, 1.25])
@@ -57,6 +61,12 @@ def test_a_power_law_is_found(exponent):
     found = fit("seconds", "nodes", (2, 4, 8, 32), [3 * size**exponent for size in (2, 4, 8, 32)])
     assert found.exponent == pytest.approx(exponent, abs=1e-12)
     assert found.factor == pytest.approx(3)
+    assert last_exponent(found) == pytest.approx(exponent, abs=1e-12)
+
+
+def test_a_constant_hides_growth_from_the_fit_but_less_from_the_last_sizes():
+    found = fit("seconds", "nodes", (1, 10, 100, 1000), [100 + size for size in (1, 10, 100, 1000)])
+    assert found.exponent < 0.4 < 0.7 < last_exponent(found) < 1
 
 
 def test_memory_leaves_out_the_gradients_of_the_step_before():
@@ -69,7 +79,7 @@ def test_memory_leaves_out_the_gradients_of_the_step_before():
 
 
 def test_the_lines_of_growth_are_those_that_they_say():
-    all_lines = lines()
+    all_lines = growth_lines()
     for by in list(all_lines)[:2]:
         for nodes, config, _ in all_lines[by]:
             tree = build_tree(config.tree, config.latent_size, (1, 28, 28))
