@@ -11,6 +11,7 @@ from examples.benchmark_subjects import SETTINGS, ReferenceRNP, build_subject
 from models import MODELS
 from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig
+from rnp_pyro.errors import UserError
 
 SUBJECTS = {"rnp2", "rnp3", "reference", "vae"}
 
@@ -67,6 +68,14 @@ def test_a_power_law_is_found(exponent):
 def test_a_constant_hides_growth_from_the_fit_but_less_from_the_last_sizes():
     found = fit("seconds", "nodes", (1, 10, 100, 1000), [100 + size for size in (1, 10, 100, 1000)])
     assert found.exponent < 0.4 < 0.7 < last_exponent(found) < 1
+
+
+def test_what_is_not_finite_is_not_timed():
+    subject = build_subject(SETTINGS["vae"], 2, Fabric(accelerator="cpu", devices=1))
+    with torch.no_grad():
+        subject.parameters[0].fill_(torch.inf)
+    with pytest.warns(UserWarning, match="NaN"), pytest.raises(UserError, match="is not finite"):
+        subject.train()
 
 
 def test_memory_leaves_out_the_gradients_of_the_step_before():
