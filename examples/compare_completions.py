@@ -4,13 +4,15 @@ Both models complete the same images, of which the same pixels are hidden, by th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from examples.chosen import choose
-from examples.cli import make_parser, run_command
+from examples.cli import check_output, make_parser, run_command
+from examples.evidence import finite
+from examples.report import git_commit, versions
 from examples.run import Run, open_trained
 from examples.sample import MOST, complete
 from inference.fillings import Search
@@ -42,6 +44,7 @@ class CompareConfig:
         rounds: How often what is hidden is filled in from the best particles.
         seed: Of all draws.
         json: File to write the numbers to; default: none.
+        overwrite: Replace the file if it exists.
     """
 
     run: str
@@ -53,6 +56,7 @@ class CompareConfig:
     rounds: int = 5
     seed: int = 0
     json: str | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,10 @@ def main(config: CompareConfig) -> dict[str, float]:
         raise UserError(f"--first must be at least 0, got {config.first}")
     if not 0 <= config.rounds <= 100:
         raise UserError(f"--rounds must be within 0 to 100, got {config.rounds}")
-    if config.json is not None and not Path(config.json).parent.is_dir():
-        raise UserError(f"expected a file in a folder that exists with --json, got {config.json}")
+    if not 0 <= config.seed < 2**63:
+        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    if config.json is not None:
+        check_output("--json", Path(config.json), config.overwrite)
     runs = [open_trained(Path(path)) for path in (config.run, config.baseline)]
     _check_same_images(runs, config.first + config.images)
     one, other = (_errors(run, config) for run in runs)
@@ -118,7 +124,8 @@ def main(config: CompareConfig) -> dict[str, float]:
         f"{numbers['black_squared_error']:.2f}"
     )
     if config.json is not None:
-        write_json(Path(config.json), numbers)
+        about = {**asdict(config), "data": runs[0].data.name, "versions": versions(), "git_commit": git_commit()}
+        write_json(Path(config.json), finite({**about, **numbers}))
     return numbers
 
 

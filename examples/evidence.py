@@ -48,7 +48,7 @@ def as_json(
         "active_dimensions": active,
         "seconds": round(seconds, 1),
     }
-    return _finite(numbers)
+    return finite(numbers)
 
 
 def standard_error(values: Float[Tensor, " images"]) -> float | None:
@@ -116,8 +116,8 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _finite(value: Any) -> Any:
-    """JSON has neither nan nor inf."""
+def finite(value: Any) -> Any:
+    """Put None for each nan and infinity, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not isfinite(value) else value

@@ -22,6 +22,7 @@ from inference.diagnostics import psis, reff_for_0_23, tail_size
 from inference.elbo import Terms, random_sites
 from inference.evaluate import evaluating, seeded
 from inference.importance import bound, draw_again, effective_sample_size
+from inference.seeds import PREDICTIONS, RESAMPLING, derive_seed
 from rnp_pyro.affine import identity_pose
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
@@ -72,7 +73,8 @@ def arviz_groups(model: PyroModule, guide: PyroModule, weighed: Weighed) -> dict
     log_weight = -weighed.terms.neg_elbo
     particles = resample(log_weight[:, : len(shown)], NUM_DRAWS, seed)
     log_likelihood = -weighed.terms.reconstruction[:, : len(shown)].gather(0, particles)
-    with evaluating(model, guide), pyro.validation_enabled(False), seeded(seed, images.device):
+    noise = seeded(derive_seed(seed, PREDICTIONS), images.device)
+    with evaluating(model, guide), pyro.validation_enabled(False), noise:
         chunks = [
             _predict(model, draw_again(guide, shown[one], particles[:, one], seed, torch.arange(len(shown))[one]))
             for one in (slice(begin, begin + CHUNK) for begin in range(0, len(shown), CHUNK))
@@ -106,7 +108,7 @@ def sample_stats(log_weight: Float[Tensor, "particles images"]) -> Variables:
 def resample(log_weight: Float[Tensor, "particles images"], num_draws: int, seed: int) -> Int64[Tensor, "draws images"]:
     """Choose particles of each image with probabilities that are their smoothed weights, with replacement."""
     weight = torch.from_numpy(psis(log_weight.numpy()).log_weight).exp()
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(derive_seed(seed, RESAMPLING))
     return torch.multinomial(weight.T, num_draws, replacement=True, generator=generator).T
 
 

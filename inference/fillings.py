@@ -23,6 +23,7 @@ from torch.distributions import Distribution, Independent
 
 from inference.elbo import PART_TERM, random_sites
 from inference.masking import IMAGE_SITE, SeenPixels
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Bool, Float, Tensor
 
 Latents = dict[str, Tensor]
@@ -60,16 +61,30 @@ class Particles:
 def weigh_one(
     model: PyroModule, guide: PyroModule, image: Float[Tensor, "1 C H W"], seen: Bool[Tensor, "C H W"], search: Search
 ) -> Particles:
-    """Propose, weigh and fill in, round after round, for one image ``[1 C H W]`` whose unseen pixels are 0."""
+    """Propose, weigh and fill in, round after round, for one image ``[1 C H W]`` whose unseen pixels are 0.
+
+    Raises:
+        UserError: If a weight is nan, or all are zero.
+    """
     fillings = image
     for _ in range(search.rounds):
         found = _propose_and_weigh(model, guide, image, seen, fillings, search.num_particles)
+        _check_weights(found)
         # The square root of the weights keeps the fillings from being one and the same.
         flat = (0.5 * found.log_weight[:, 0]).softmax(0)
         best = torch.multinomial(flat, search.num_fillings, replacement=True)
         drawn = _draw_pixels(model, {name: value[best] for name, value in found.latents.items()}, image)
         fillings = torch.where(seen.to(image.device), image, drawn)
-    return _propose_and_weigh(model, guide, image, seen, fillings, search.num_particles)
+    found = _propose_and_weigh(model, guide, image, seen, fillings, search.num_particles)
+    _check_weights(found)
+    return found
+
+
+def _check_weights(found: Particles) -> None:
+    if found.log_weight.isnan().any() or not found.log_weight.isfinite().any():
+        raise UserError(
+            "expected finite log weights, got none or nan: the run's weights are damaged, or its training went wrong"
+        )
 
 
 def _propose_and_weigh(

@@ -21,6 +21,7 @@ from inference.evaluate import CHUNK, evaluating, seeded
 from inference.fillings import Latents, Search, weigh_one
 from inference.importance import effective_sample_size
 from inference.masking import IMAGE_SITE, hide
+from inference.seeds import PROPOSALS, RESAMPLING, derive_seed
 from rnp_pyro.draw import Context
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.shapes import Bool, Canvas, Float, Tensor
@@ -161,7 +162,7 @@ def weigh_given(
     found = []
     with evaluating(model, guide), pyro.validation_enabled(False):
         for index, image in enumerate(images):
-            with seeded(_mix(search.seed, index), images.device):
+            with seeded(derive_seed(search.seed, PROPOSALS, index), images.device):
                 found.append(weigh_one(model, guide, hide(image[None], seen), seen, search))
             advance(1)
     log_weight = torch.cat([one.log_weight for one in found], dim=-1)
@@ -184,7 +185,7 @@ def resample(weighed: Weighed, num_samples: int, seed: int = 0) -> Int64[Tensor,
     Returns:
         Which particles, in decreasing order of their weight.
     """
-    with seeded(seed, weighed.smoothed.device):
+    with seeded(derive_seed(seed, RESAMPLING), weighed.smoothed.device):
         chosen = torch.multinomial(weighed.smoothed.exp().T, num_samples, replacement=True).T
     order = weighed.smoothed.gather(0, chosen).argsort(dim=0, descending=True)
     return chosen.gather(0, order)
@@ -215,8 +216,3 @@ def _join_parses(parses: list[Parse]) -> Parse:
         for nodes in zip(*(parse.levels for parse in parses), strict=True)
     ]
     return Parse(torch.cat([parse.root for parse in parses]), tuple(levels))
-
-
-def _mix(seed: int, index: int) -> int:
-    """Derive an image's seed."""
-    return (seed * 1_000_003 + index) % 2**63

@@ -2,8 +2,8 @@
 
 from rnp_pyro.data.counter import Purpose, stream_key
 
-ANNEALING, CHAINS, CLIMB, CHOICE, BOUNDS, EVIDENCE = range(6)
-"""What the seed of a reference computation is used for."""
+ANNEALING, CHAINS, CLIMB, CHOICE, BOUNDS, EVIDENCE, PROPOSALS, RESAMPLING, PREDICTIONS = range(9)
+"""What a seed is used for: the first six in a reference computation."""
 
 
 def derive_seed(seed: int, *path: int) -> int:

@@ -37,10 +37,10 @@ class TreeConfig:
         state_activation: Of the generated recurrent state network: identity, elu or tanh.
         patch_activation: Of decoded patches: sigmoid, relu6 or softplus.
         leak: Initial probability of ink without any part, 0 to 1 exclusive; learned for each channel; noisy_or only.
-        chunk: Programs that are generated and run side by side, at least 1; 0: what fits a CPU's cache, all on an
+        chunk: Programs that are generated and run side by side, at least 1; 0: 20 MB of weights on a CPU, all on an
             accelerator. It changes speed and memory, and numbers by rounding only.
         recompute: Generate programs anew in the backward pass instead of keeping their weights: for large trees, whose
-            memory then no longer grows with the generated weights, for about a tenth more time.
+            memory then no longer grows with the generated weights, for one product of the heads more.
     """
 
     num_steps: tuple[int, ...] = (4, 4)

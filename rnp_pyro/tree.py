@@ -80,7 +80,7 @@ class Execution:
     """How the fast path computes; no number depends on it but for rounding.
 
     Args:
-        chunk: Programs that are generated and run side by side, at least 1; None: what fits the processor's cache, all
+        chunk: Programs that are generated and run side by side, at least 1; None: 20 MB of weights on a CPU, all
             on an accelerator.
         recompute: Generate programs anew in the backward pass instead of keeping them.
     """

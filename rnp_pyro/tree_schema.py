@@ -97,6 +97,7 @@ class Reader:
             "interpolation": (made.interpolation, found.interpolation),
             "the size of z": (tree.latent_size, value.parse.root.shape[-1]),
             "the shape of patches": (tuple(tree.rendering.patch_shape), head.patch_shape),
+            "dtype": (_name(next(tree.parameters()).dtype), _name(head.dtype)),
         }
         for name, (expected, got) in pairs.items():
             if expected != got:
@@ -216,6 +217,10 @@ def _flatten(found: Any, shape: tuple[int, ...]) -> list[float] | None:
     return flat
 
 
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def _nodes(column: _Column, latent_size: int, head: Head) -> Nodes:
     """Join a level's numbers into tensors."""
     shapes = {"z": (latent_size,), "pose": (2, 3), "action": (6,), "patch": head.patch_shape}
@@ -225,7 +230,8 @@ def _nodes(column: _Column, latent_size: int, head: Head) -> Nodes:
     def tensor(name: str) -> Tensor:
         numbers = getattr(column, name)
         if name == "patch" and not head.patches:
-            return torch.zeros(count, *head.patch_shape, dtype=head.dtype)
+            # Sizes come from the file: no memory is spent on them.
+            return torch.zeros((), dtype=head.dtype).expand(count, *head.patch_shape)
         return torch.tensor(numbers, dtype=head.dtype).reshape(count, *shapes[name])
 
     return Nodes(**{name: tensor(name) for name in shapes})

@@ -4,8 +4,8 @@ It computes what :func:`rnp_pyro.program.propose` and :func:`rnp_pyro.program.de
 nothing is fed back; tests hold the two equal. A program's generated weights are read a few times and are the largest
 thing in sight (80 kB a program), so what counts is where they are. What the fast path saves:
 
-- Programs are generated and run in chunks whose weights stay in the processor's cache. With ``recompute`` the backward
-  pass generates them again, and a step's memory no longer grows with them.
+- Programs are generated and run in chunks, which bounds what their weights' gradients take. With ``recompute`` the
+  backward pass generates the weights again, and a step's memory no longer grows with them.
 - Autograd would add up every generated weight's gradient once a step. Here the steps' inputs and errors are kept, and
   each weight's gradient is formed once, over all steps, by one batched product, and goes through the head at once.
 - State and policy networks have layers of one shape (``rnp_pyro/generated.py``): one batched product serves both.
@@ -39,7 +39,7 @@ from rnp_pyro.program import STATE_ACTIVATIONS, StateActivation
 from rnp_pyro.shapes import Float, Latent, Tensor, flatten_batch
 
 CACHE = 20 * 2**20
-"""Bytes of generated weights to work on at a time: they, their gradient and the head's rows share a few MB of cache."""
+"""Bytes of generated weights to work on at a time on a CPU: near its last cache; their gradient takes as much again."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Recurrence:
         activation: Of the recurrent state network.
         gain: Of the squashed action that the encoders see.
         chunk: Programs that are generated and run side by side.
-        recompute: Generate programs anew in the backward pass: less memory, about a tenth more time.
+        recompute: Generate programs anew in the backward pass: less memory, one product of the heads more.
     """
 
     shapes: tuple[NetworkShapes, NetworkShapes]
@@ -91,7 +91,7 @@ def unroll(
 
 
 def default_chunk(z: Latent, shapes: tuple[NetworkShapes, NetworkShapes]) -> int:
-    """Choose how many programs to run side by side: what fits the cache of a CPU; on accelerators all at once."""
+    """Choose how many programs to run side by side: ``CACHE`` bytes on a CPU, on accelerators all at once."""
     if not z.is_cpu:
         return max(1, z.shape[:-1].numel())
     return max(1, CACHE // (z.element_size() * sum(shape.num_parameters for shape in shapes)))

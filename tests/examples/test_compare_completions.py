@@ -17,6 +17,10 @@ def test_numbers_are_printed_and_written(call, digits_run, baseline, tmp_path):
     done = call("compare_completions", digits_run[0], baseline[0], *QUICK, "--json", tmp_path / "a.json")
     numbers = json.loads((tmp_path / "a.json").read_text())
     assert 0 <= numbers["share_better"] <= 1
+    assert (numbers["mask"], numbers["particles"], numbers["seed"], numbers["data"]) == ("bottom", 16, 0, "mnist")
+    assert numbers["run_khat"] is None, "16 particles have no k-hat, and JSON has no nan"
+    again = call("compare_completions", digits_run[0], baseline[0], *QUICK, "--json", tmp_path / "a.json")
+    assert "replace it with --overwrite true" in again.error
     assert numbers["black_squared_error"] > 0
     for name in ("run", "baseline"):
         assert numbers[f"{name}_squared_error"] >= numbers[f"{name}_hidden_squared_error"] > 0
@@ -40,6 +44,8 @@ def test_a_run_is_not_better_than_itself(call, digits_run, tmp_path):
         (["--first=-1"], "--first must be at least 0, got -1"),
         (["--particles=0"], "--particles must be within 1"),
         (["--rounds=-1"], "--rounds must be within"),
+        ([f"--seed={2**70}"], "--seed must be within"),
+        (["--json=/"], "got the folder"),
         (["--images=1", "--mask=0,0,99,1"], "inside of the image"),
         (["--json=nowhere/a.json"], "a folder that exists"),
     ],

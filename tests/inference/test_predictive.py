@@ -20,6 +20,7 @@ from inference import fillings, predictive
 from inference.fillings import Search
 from inference.predictive import Weighed, programs_of, resample, sample_prior, take, unfold_as_drawn, weigh_given
 from models import MODELS
+from rnp_pyro.errors import UserError
 
 MakePair = Callable[..., tuple]
 NAMES = list(MODELS)
@@ -131,6 +132,24 @@ def test_chunks_change_nothing(linear, seen, monkeypatch: pytest.MonkeyPatch):
     chunked = weigh_given(model, guide, images, seen, search)
     torch.testing.assert_close(chunked.log_weight, whole.log_weight)
     torch.testing.assert_close(chunked.mean, whole.mean)
+
+
+def test_damaged_weights_are_refused(linear, seen):
+    model, guide, images = linear
+    with torch.no_grad():
+        model.decoder.weight[0, 0] = torch.nan
+    with pytest.raises(UserError, match="the run's weights are damaged"):
+        weigh_given(model, guide, images, seen, Search(num_particles=64, rounds=1))
+
+
+def test_choosing_shares_no_noise_with_what_is_chosen_from(linear, seen, monkeypatch: pytest.MonkeyPatch):
+    model, guide, images = linear
+    used: list[int] = []
+    real = predictive.seeded
+    monkeypatch.setattr(predictive, "seeded", lambda seed, device: (used.append(seed), real(seed, device))[1])
+    weighed = weigh_given(model, guide, images, seen, Search(num_particles=64, rounds=0, seed=0))
+    resample(weighed, 4, seed=0)
+    assert len(set(used)) == len(images) + 1
 
 
 def test_it_is_a_function_of_the_seed(linear, seen):

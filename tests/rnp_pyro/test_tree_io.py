@@ -224,3 +224,16 @@ def test_a_file_that_is_too_large_is_not_read(value: TreeValue, path: Path, monk
     save_tree(value, path)
     monkeypatch.setattr("rnp_pyro.tree_io.LARGEST_FILE", 100)
     assert "at most" in refused(path)
+
+
+def test_a_tree_of_another_precision_is_refused(make_tree: MakeTree, value: TreeValue, path: Path):
+    save_tree(value, path)
+    assert "dtype to be" in refused(path, make_tree(num_steps=(2, 3)).float())
+
+
+def test_sizes_in_a_file_take_no_memory(tree: Tree, value: TreeValue, path: Path):
+    """Nine nodes of 8 TB each are refused by their shape, not by the machine."""
+    read = tree_to_json(value, patches=False) | {"patch_size": [10_000, 10_000]}
+    path.write_text(json.dumps(read))
+    assert "the shape of patches to be" in refused(path, tree)
+    assert "give the run that made it" in refused(path)
