@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from pyro import poutine
 
-from examples.cli import make_parser, run_command
+from examples.cli import check_output, make_parser, run_command
 from examples.pair import Pair
 from examples.report import EVALUATION_SEED
 from examples.run import open_trained
@@ -116,12 +116,7 @@ def _check(config: EncodeConfig, out: Path) -> None:
     """Refuse what can be refused before anything is computed."""
     if config.limit is not None and config.limit < 1:
         raise UserError(f"--limit must be at least 1, got {config.limit}")
-    if out.is_dir():
-        raise UserError(f"expected a file to write with --out, got the folder {out}")
-    if not out.parent.is_dir():
-        raise UserError(f"expected a file in a folder that exists with --out, got {out}: make {out.parent} first")
-    if out.exists() and not config.overwrite:
-        raise UserError(f"{out} exists: choose another file with --out, or replace it with --overwrite true")
+    check_output("--out", out, config.overwrite)
 
 
 def _save(arrays: dict[str, np.ndarray], path: Path) -> None:

@@ -1,9 +1,9 @@
 """What ``reference_posterior`` is told, and what it refuses before anything is computed."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.cli import check_output
 from examples.run import Run
 from rnp_pyro.errors import UserError
 
@@ -73,18 +73,9 @@ def check(config: ReferenceConfig) -> None:
             raise UserError(f"--{name} must be at least {least}, got {value}")
     for option, file in {"--json": config.json, "--figure": config.figure, "--markdown": config.markdown}.items():
         if file is not None:
-            _check_file(option, Path(file))
+            check_output(option, Path(file), overwrite=True)
     if config.figure is not None and Path(config.figure).suffix not in IMAGE_FORMATS:
         raise UserError(f"--figure must end in one of {', '.join(IMAGE_FORMATS)}, got {config.figure}")
-
-
-def _check_file(option: str, path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"expected a file to write with {option}, got the folder {path}")
-    if not path.parent.is_dir():
-        raise UserError(f"expected a file in a folder that exists with {option}, got {path}: make {path.parent} first")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"cannot write {path}: the folder {path.parent} is not writable; choose another with {option}")
 
 
 def check_images(config: ReferenceConfig, run: Run) -> None:
