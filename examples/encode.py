@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 from pyro import poutine
+from torch.distributions import TransformedDistribution
 
 from examples.cli import check_output, make_parser, run_command
 from examples.pair import Pair
@@ -19,6 +20,7 @@ from examples.run import open_trained
 from examples.train_svi import launch
 from inference.elbo import random_sites
 from inference.evaluate import CHUNK, TakeMeans, evaluating
+from inference.predictive import unfold_as_drawn
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.config import FabricConfig
 from rnp_pyro.errors import UserError
@@ -92,7 +94,8 @@ def encode(pair: Pair, images: Canvas) -> dict[str, Tensor]:
         images: ``[N C H W]`` as the likelihood wants them, on the pair's device.
 
     Returns:
-        ``z.L``, ``action.L`` and ``pose.L`` for each level, and ``posterior_scale.K``; see ``DESCRIPTION``.
+        ``z.L``, ``action.L`` and ``pose.L`` for each level, and ``posterior_scale.K`` unless the guide is a flow; see
+        ``DESCRIPTION``.
     """
     with evaluating(pair.model, pair.guide):
         chunks = [_encode_chunk(pair, chunk) for chunk in images.split(CHUNK)]
@@ -102,10 +105,13 @@ def encode(pair: Pair, images: Canvas) -> dict[str, Tensor]:
 def _encode_chunk(pair: Pair, images: Canvas) -> dict[str, Tensor]:
     decoder = pair.model.decoder
     with TakeMeans():
-        posterior = random_sites(poutine.trace(pair.guide).get_trace(images))[decoder.root_site]["fn"]
-    codes = {decoder.root_site: posterior.mean, f"posterior_scale.{decoder.num_levels}": posterior.stddev}
+        sites = random_sites(poutine.trace(pair.guide).get_trace(images))
+    posterior = sites[decoder.root_site]["fn"]
+    codes = {decoder.root_site: sites[decoder.root_site]["value"]}
+    if not isinstance(posterior, TransformedDistribution):  # a flow's standard deviation has no formula
+        codes[f"posterior_scale.{decoder.num_levels}"] = posterior.stddev
     if isinstance(decoder, Tree):
-        parse = decoder.unfold(posterior.mean)
+        parse = unfold_as_drawn(decoder, {name: site["value"] for name, site in sites.items()})
         for level in reversed(range(decoder.num_levels)):
             nodes = parse.at(level)
             codes |= {f"z.{level}": nodes.z, f"action.{level}": nodes.action, f"pose.{level}": nodes.pose}

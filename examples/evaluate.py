@@ -21,7 +21,7 @@ from examples.run import Run, open_trained
 from examples.train_svi import launch
 from inference.arviz_export import Weighed, arviz_groups, read_netcdf, save_netcdf
 from inference.elbo import Terms
-from inference.evaluate import reconstruct, root_means
+from inference.evaluate import latent_means, reconstruct
 from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import write_json
@@ -100,7 +100,7 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     evidence, saved = weigh(run, observed, config)
     seconds = time.perf_counter() - begin
     errors = (reconstruct(run.pair.model, run.pair.guide, observed) - to_unit(images).to(device)).square()
-    means = root_means(run.pair.guide, observed, run.pair.model.decoder.root_site)
+    means = latent_means(run.pair.guide, observed)[run.pair.model.decoder.root_site]
     numbers = as_json(evidence, errors.cpu(), active_dimensions(means), seconds)
     about = {"particles": config.particles, "images": len(images), "split": config.split, "seed": config.seed}
     numbers |= {

@@ -11,14 +11,13 @@ import torch
 
 from examples.chosen import Chosen, Split, add_choice, choose
 from examples.cli import make_parser, run_command
+from examples.report import mean_parse
 from examples.run import Run, open_trained
-from inference.evaluate import root_means
 from rnp_pyro import figures
 from rnp_pyro.errors import UserError
 from rnp_pyro.tree import Tree
-from rnp_pyro.tree_edit import unfold_value
 from rnp_pyro.tree_io import load_tree, save_tree
-from rnp_pyro.tree_value import TreeValue, select
+from rnp_pyro.tree_value import TreeValue, assembly_of, select
 
 DESCRIPTION = (
     "Parse images into trees of parts. For each image parse.json (programs, poses and patches of all nodes, which fold "
@@ -96,9 +95,8 @@ def tree_of(run: Run) -> Tree:
 @torch.no_grad()
 def parse_images(run: Run, tree: Tree, chosen: Chosen) -> list[TreeValue]:
     """Unfold the guide's mean of each image's root program into a tree."""
-    means = root_means(run.pair.guide, chosen.observed(run), tree.root_site)
-    batch = unfold_value(tree, means)
-    return [select(batch, index) for index in range(len(means))]
+    batch = TreeValue(mean_parse(run.pair, tree, chosen.observed(run)), assembly_of(tree))
+    return [select(batch, index) for index in range(len(chosen.names))]
 
 
 def check_files(paths: Sequence[Path], overwrite: bool) -> None:

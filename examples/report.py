@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from examples.pair import Pair
-from inference.evaluate import elbo_terms, evaluating, reconstruct, root_means
+from inference.evaluate import elbo_terms, evaluating, latent_means, reconstruct
+from inference.predictive import sample_prior, unfold_as_drawn
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import FIGURES, METRICS, read_metrics
 from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.distinct_parts import distinct_parts
-from rnp_pyro.shapes import ByteImages, Canvas, Float, Latent, Tensor
+from rnp_pyro.parse import Parse
+from rnp_pyro.shapes import ByteImages, Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
 
 EVALUATION_SEED = 0
@@ -43,15 +45,21 @@ class DrawnParts:
 
 
 @torch.no_grad()
-def draw_parts(tree: Tree, z: Latent) -> DrawnParts:
-    """Unfold latents and draw the two topmost levels."""
-    parse = tree.unfold(z)
+def draw_parts(tree: Tree, parse: Parse) -> DrawnParts:
+    """Draw the two topmost levels of trees."""
     by_level = dict(tree.pasted_children(parse))
     return DrawnParts(
         canvases=tree.fold(parse),
         parts=by_level[tree.num_levels].squeeze(-5),
         sub_parts=by_level.get(tree.num_levels - 1),
     )
+
+
+def mean_parse(pair: Pair, tree: Tree, images: Canvas) -> Parse:
+    """Unfold what the guide expects of each image, at all nodes."""
+    means = latent_means(pair.guide, images)
+    with evaluating(pair.model):
+        return unfold_as_drawn(tree, means)
 
 
 def measure(pair: Pair, images: ByteImages, device: torch.device) -> dict[str, float | None]:
@@ -74,7 +82,7 @@ def measure(pair: Pair, images: ByteImages, device: torch.device) -> dict[str, f
     }
     if isinstance(tree := pair.model.decoder, Tree):
         some = observed[:DISTINCT_IMAGES]
-        parts = draw_parts(tree, root_means(pair.guide, some, tree.root_site)).parts
+        parts = draw_parts(tree, mean_parse(pair, tree, some)).parts
         numbers["distinct_parts"] = distinct_parts(grey[:DISTINCT_IMAGES], parts).float().mean().item()
     return numbers
 
@@ -94,9 +102,10 @@ def draw_figures(run: Path, pair: Pair, data: ImageData, device: torch.device) -
     }
     if isinstance(tree := pair.model.decoder, Tree):
         with evaluating(pair.model, pair.guide):
-            parsed = draw_parts(tree, root_means(pair.guide, observed[:SHOWN_PARSES], tree.root_site))
-            noise = torch.randn(SHOWN_SAMPLES, tree.latent_size, generator=torch.Generator().manual_seed(0))
-            sampled = draw_parts(tree, noise.to(device, observed.dtype))
+            parsed = draw_parts(tree, mean_parse(pair, tree, observed[:SHOWN_PARSES]))
+        samples = sample_prior(pair.model, tree.image_shape, SHOWN_SAMPLES)
+        assert samples.parse is not None
+        sampled = draw_parts(tree, samples.parse)
         drawn["parse"] = figures.parse(grey[:SHOWN_PARSES], parsed.canvases, parsed.parts, parsed.sub_parts)
         drawn["prior_samples"] = figures.prior_samples(sampled.canvases, sampled.parts)
     paths = {name: run / FIGURES / f"{name}.png" for name in drawn}

@@ -9,14 +9,16 @@ from pyro.distributions import Normal
 from pyro.nn import PyroModule
 from torch import nn
 
+from guides.nodes import draw_nodes, tree_of
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.networks import ResNetEncoder
-from rnp_pyro.shapes import Canvas
+from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.tree import Tree
 
 
 @runtime_checkable
 class Decoder(Protocol):
-    """What this guide must know of the model: a tree knows it, and so does the flat baseline's decoder."""
+    """What a guide must know of the model: a tree knows it, and so does the flat baseline's decoder."""
 
     latent_size: int
     root_site: str
@@ -27,7 +29,7 @@ SMALLEST_SCALE = 1e-4
 
 
 class ResNetGuide(PyroModule):
-    """q(z^K | x) = N(loc(x), scale(x)), amortized.
+    """q(z^K | x) = N(loc(x), scale(x)), amortized; nodes, where they are random, follow the prior given the root.
 
     Departure: line 16 of Algorithm 1 multiplies noise with exp(logvar); here scale is a standard deviation everywhere,
     in sampling and in the KL.
@@ -36,23 +38,32 @@ class ResNetGuide(PyroModule):
         encoder: From images to features.
         latent_size: |z|.
         site: Name of the root latent's sample site.
+        tree: The model's, if its nodes are random.
     """
 
-    def __init__(self, encoder: ResNetEncoder, latent_size: int, site: str) -> None:
+    def __init__(self, encoder: ResNetEncoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)
         self.site = site
+        self.tree = tree
 
-    def forward(self, images: Canvas) -> torch.Tensor:
-        """Draw the root latent given images ``[images C H W]``."""
-        loc, raw_scale = self.loc_and_scale(self.encoder(images)).chunk(2, dim=-1)
-        wide = torch.promote_types(loc.dtype, torch.float32)
-        posterior = Normal(loc.to(wide), F.softplus(raw_scale.to(wide)) + SMALLEST_SCALE).to_event(1)
+    def forward(self, images: Canvas) -> Float[Tensor, "*draws Z"]:
+        """Draw the root latent given images ``[images C H W]``, and the nodes below it."""
+        posterior = Normal(*loc_and_scale(self.loc_and_scale(self.encoder(images)))).to_event(1)
         with pyro.plate("images", images.shape[-4], dim=-1):
-            return pyro.sample(self.site, posterior)  # [*batch images] | [Z]
+            z = pyro.sample(self.site, posterior)  # [*batch images] | [Z]
+            draw_nodes(self.tree, z)
+        return z
+
+
+def loc_and_scale(raw: Float[Tensor, "*batch twice"]) -> tuple[Float[Tensor, "*batch Z"], Float[Tensor, "*batch Z"]]:
+    """Cut a layer's output into a mean and a standard deviation, in float32 or wider."""
+    loc, raw_scale = raw.to(torch.promote_types(raw.dtype, torch.float32)).chunk(2, dim=-1)
+    return loc, F.softplus(raw_scale) + SMALLEST_SCALE
 
 
 def build(config: GuideConfig, decoder: Decoder) -> ResNetGuide:
     """Build the guide for a tree, or for the flat baseline's decoder."""
-    return ResNetGuide(ResNetEncoder(decoder.image_shape), decoder.latent_size, decoder.root_site)
+    encoder = ResNetEncoder(decoder.image_shape)
+    return ResNetGuide(encoder, decoder.latent_size, decoder.root_site, tree_of(decoder))

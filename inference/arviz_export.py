@@ -22,10 +22,12 @@ from inference.diagnostics import psis, reff_for_0_23, tail_size
 from inference.elbo import Terms, random_sites
 from inference.evaluate import evaluating, seeded
 from inference.importance import bound, draw_again, effective_sample_size
+from inference.masking import IMAGE_SITE
+from inference.predictive import unfold_as_drawn
 from inference.seeds import PREDICTIONS, RESAMPLING, derive_seed
 from rnp_pyro.affine import identity_pose
 from rnp_pyro.checkpoint import write_atomically
-from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
+from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
 
 NUM_DRAWS = 100
@@ -150,18 +152,19 @@ def _predict(
         images = latents[decoder.root_site].new_zeros(num_images, *decoder.image_shape)
     with pyro.plate("particles", NUM_DRAWS, dim=-2):
         sites = random_sites(poutine.trace(poutine.condition(model, data=latents)).get_trace(images))
-    return programs(decoder, sites[decoder.root_site]["value"]), _compact(sites["image"]["fn"].sample())
+    latents = {name: site["value"] for name, site in sites.items() if name != IMAGE_SITE}
+    return programs(decoder, latents), _compact(sites["image"]["fn"].sample())
 
 
-def programs(decoder: Any, z: Latent) -> dict[str, Tensor]:
+def programs(decoder: Any, latents: dict[str, Tensor]) -> dict[str, Tensor]:
     """Give latents and poses of all nodes, root first, then level by level: ``z`` [... N Z], ``pose`` [... N 2 3].
 
     The flat baseline has one node and no poses.
     """
-    root = z.unsqueeze(-2)
+    root = latents[decoder.root_site].unsqueeze(-2)
     if not isinstance(decoder, Tree):
         return {"z": root}
-    levels = decoder.unfold(z).levels
+    levels = unfold_as_drawn(decoder, latents).levels
     return {
         "z": torch.cat([root, *(nodes.z for nodes in levels)], dim=-2),
         "pose": torch.cat([identity_pose(root), *(nodes.pose for nodes in levels)], dim=-3),

@@ -9,20 +9,32 @@ from pyro import poutine
 from pyro.nn import PyroModule
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
+from torch.distributions import Distribution, TransformedDistribution
 
 from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
-from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
+from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.tree import remembering
 
 CHUNK = 250
 """Images that are evaluated side by side."""
 
 
 class TakeMeans(Messenger):
-    """Give every latent site its distribution's mean instead of a draw."""
+    """Give every latent site its distribution's centre instead of a draw."""
 
     def _pyro_sample(self, msg: Any) -> None:
         if not msg["is_observed"] and not site_is_subsample(msg) and msg["value"] is None:
-            msg["value"], msg["done"] = msg["fn"].mean, True
+            msg["value"], msg["done"] = centre(msg["fn"]), True
+
+
+def centre(fn: Distribution) -> Tensor:
+    """Give a distribution's mean; of a flow, whose mean has no formula, where its base's mean comes out."""
+    if not isinstance(fn, TransformedDistribution):
+        return fn.mean
+    value: Any = centre(fn.base_dist)
+    for transform in fn.transforms:
+        value = transform(value)
+    return value
 
 
 @contextmanager
@@ -63,8 +75,9 @@ def elbo_terms(model: PyroModule, guide: PyroModule, images: Canvas, seed: int) 
     """
 
     def one(chunk: Canvas) -> tuple[Tensor, Tensor]:
-        guide_trace = poutine.trace(guide).get_trace(chunk)
-        model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(chunk)
+        with remembering(model.decoder):
+            guide_trace = poutine.trace(guide).get_trace(chunk)
+            model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(chunk)
         assert PART_TERM not in model_trace.nodes, "the part term is for training only"
         guide_trace.compute_log_prob()
         model_trace.compute_log_prob()
@@ -76,16 +89,11 @@ def elbo_terms(model: PyroModule, guide: PyroModule, images: Canvas, seed: int) 
     return Terms(reconstruction, kl)
 
 
-def root_means(guide: PyroModule, images: Canvas, site: str) -> Latent:
-    """Give the guide's mean of the root's latent for each image, ``[N Z]``."""
-
-    def one(chunk: Canvas) -> tuple[Tensor]:
-        with TakeMeans():
-            trace = poutine.trace(guide).get_trace(chunk)
-        return (random_sites(trace)[site]["value"],)
-
-    with evaluating(guide):
-        return _in_chunks(one, images)[0]
+def latent_means(guide: PyroModule, images: Canvas) -> dict[str, Float[Tensor, "N *event"]]:
+    """Give the guide's mean of each latent site for each image, those of nodes given their ancestors' means."""
+    with evaluating(guide), TakeMeans():
+        chunks = [random_sites(poutine.trace(guide).get_trace(chunk)) for chunk in images.split(CHUNK)]
+    return {name: torch.cat([chunk[name]["value"] for chunk in chunks]) for name in chunks[0]}
 
 
 def reconstruct(model: PyroModule, guide: PyroModule, images: Canvas) -> Float[Tensor, "N C H W"]:

@@ -26,6 +26,7 @@ from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
 from inference.evaluate import evaluating
 from inference.particles import DrawNamed
 from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.tree import remembering
 
 LANES = 128
 """Particles times images that are decoded side by side."""
@@ -191,7 +192,7 @@ def join(parts: list[Evidence]) -> Evidence:
 
 def _weigh(model: PyroModule, guide: PyroModule, images: Canvas, draw: DrawNamed) -> Terms:
     """Trace guide and model side by side for all particles of a chunk."""
-    with pyro.validation_enabled(False), draw, _particle_plate(len(draw.names)):
+    with pyro.validation_enabled(False), remembering(model.decoder), draw, _particle_plate(len(draw.names)):
         guide_trace = poutine.trace(guide).get_trace(images)
         model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(images)
         check_honest(model_trace, guide_trace)

@@ -17,7 +17,7 @@ from pyro.poutine.util import site_is_subsample
 
 from inference.diagnostics import TRUSTED_KHAT, psis
 from inference.elbo import random_sites
-from inference.evaluate import CHUNK, evaluating, seeded
+from inference.evaluate import CHUNK, centre, evaluating, seeded
 from inference.fillings import Latents, Search, weigh_one
 from inference.importance import effective_sample_size
 from inference.masking import IMAGE_SITE, hide
@@ -84,7 +84,7 @@ class Temper(Messenger):
 
     def _pyro_post_sample(self, msg: Any) -> None:
         if not msg["is_observed"] and not site_is_subsample(msg):
-            mean = msg["fn"].mean
+            mean = centre(msg["fn"])
             msg["value"] = mean + self.temperature * (msg["value"] - mean)
 
 

@@ -24,6 +24,7 @@ from rnp_pyro.config import TrainConfig
 from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
+from rnp_pyro.tree import remembering
 
 LEAST_KL = 1.0
 """Nats per image below which a trained posterior has collapsed into the prior."""
@@ -116,7 +117,8 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = setting.learning_rate
         images = self._images()
-        with seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device):
+        noise = seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device)
+        with noise, remembering(self.task.model.decoder):
             loss, norm = clipped_gradient(
                 self.fabric, self.loss, self.optimizer, images, setting.kl_weight, self.config.clip or inf
             )

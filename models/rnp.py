@@ -15,6 +15,7 @@ from models.likelihood import Likelihood, build_likelihood
 from models.part_term import PartTerm
 from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig
+from rnp_pyro.draw import Context, mean
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.tree import Tree
@@ -22,6 +23,8 @@ from rnp_pyro.tree import Tree
 
 class RNP(PyroModule):
     """p(x, z^K) = N(z^K; 0, I) p(x | fold(unfold(z^K))), section 2.1.
+
+    Departure: where the tree has ``node_scales``, its nodes are drawn too, each around its program's proposal.
 
     Args:
         tree: The recursive neural program.
@@ -53,12 +56,17 @@ class RNP(PyroModule):
         prior = Normal(images.new_zeros(tree.latent_size), 1).to_event(1)
         with pyro.plate("images", images.shape[-4], dim=-1):
             z = pyro.sample(tree.root_site, prior)  # [*batch images] | [Z]
-            parse = tree.unfold(z)
+            parse = tree.unfold(z, mean if tree.node_scales is None else draw_node)
             canvas = tree.fold(parse)
             if self.part_term is not None and self.training:
                 pyro.factor("part_term", self.part_term(tree, parse, images, self.likelihood))
             pyro.sample("image", self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
         return canvas
+
+
+def draw_node(name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
+    """Draw a node's action or state around its program's proposal, all cousins at once; without a scale: not random."""
+    return loc if scale is None else pyro.sample(name, Normal(loc, scale).to_event(2))  # [*batch images] | [N size]
 
 
 def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> RNP:
@@ -69,7 +77,7 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> RNP:
     """
     if not config.part_term_weight >= 0:
         raise UserError(f"part_term_weight must be at least 0, got {config.part_term_weight:g}")
-    tree = build_tree(config.tree, config.latent_size, image_shape)
+    tree = build_tree(config.tree, config.latent_size, image_shape, config.node_latents)
     has_parts = config.part_term_weight > 0 and tree.num_levels > 1
     part_term = PartTerm(config.part_term_weight, config.part_term_target) if has_parts else None
     return RNP(tree, build_likelihood(config, image_shape), part_term)

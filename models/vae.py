@@ -42,6 +42,8 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> VAE:
     Raises:
         UserError: If settings do not fit.
     """
+    if config.node_latents != "none":
+        raise UserError(f"the vae has no nodes: expected --model.node_latents none, got {config.node_latents}")
     if config.latent_size < 1:
         raise UserError(f"latent_size must be at least 1, got {config.latent_size}")
     decoder = ConvDecoder(config.latent_size, image_shape)

@@ -8,17 +8,21 @@ from rnp_pyro.affine import PoseLimits
 from rnp_pyro.config import TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.hypernet import LevelHypernets
+from rnp_pyro.node_scales import NodeLatents, NodeScales
 from rnp_pyro.program import network_shapes
 from rnp_pyro.tree import Execution, Level, Rendering, Tree
 
 
-def build_tree(config: TreeConfig, latent_size: int, image_shape: tuple[int, int, int]) -> Tree:
+def build_tree(
+    config: TreeConfig, latent_size: int, image_shape: tuple[int, int, int], node_latents: NodeLatents = "none"
+) -> Tree:
     """Build a tree for images of one shape.
 
     Args:
         config: The tree's settings.
         latent_size: |z|.
         image_shape: Channels, rows and columns of the images, which are the root's canvases.
+        node_latents: What of every node is random, besides the root.
 
     Raises:
         UserError: If the settings do not fit each other or the images.
@@ -41,7 +45,8 @@ def build_tree(config: TreeConfig, latent_size: int, image_shape: tuple[int, int
     levels = _levels(config, image_shape[1:])
     feedback = _feedback(levels, patch_shape, latent_size) if config.feedback else None
     execution = Execution(config.chunk or None, config.recompute)
-    return Tree(hypernets, levels, rendering, feedback, config.leak, execution)
+    node_scales = NodeScales(node_latents, latent_size, num_levels) if node_latents != "none" else None
+    return Tree(hypernets, levels, rendering, feedback, config.leak, execution, node_scales)
 
 
 def check_tree(config: TreeConfig, latent_size: int) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from rnp_pyro.canvas import Composition, Interpolation
 from rnp_pyro.hypernet import Sharing
+from rnp_pyro.node_scales import NodeLatents
 from rnp_pyro.program import StateActivation
 from rnp_pyro.tree import PatchActivation
 
@@ -77,11 +78,14 @@ class ModelConfig:
         part_term_weight: Weight of eq. (1)'s part term in training, at least 0; the paper's is 1 / (number of parts).
         part_term_target: What the parts' own patches are compared with: zoomed, the image zoomed in at each part's
             pose, or pasted, the parts pasted together against the whole image.
+        node_latents: What is random at every node besides the root's latent: none (the paper), the part's state, its
+            action, or both; the vae has none.
         tree: The recursive neural program; the vae ignores it.
     """
 
     name: str = "rnp"
     latent_size: int = 32
+    node_latents: NodeLatents = "none"
     likelihood: LikelihoodName = "auto"
     pixel_scale: float = 0.3162
     part_term_weight: float = 0.1
@@ -94,7 +98,9 @@ class GuideConfig:
     """The posterior program.
 
     Args:
-        name: Which guide: resnet (diagonal normal over the root's latent, amortized).
+        name: Which guide, all amortized: over the root's latent a diagonal normal (resnet), a normal with full
+            covariance (full_rank) or a normalizing flow (flow), whose nodes follow the prior where they are random; or
+            ladder, for random nodes: it walks the tree and corrects each node by what it sees at its place.
     """
 
     name: str = "resnet"

@@ -3,6 +3,7 @@
 The core is deterministic. A Pyro program passes a ``draw`` down the tree; what a node's surroundings are, it is told.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -17,16 +18,25 @@ class Context:
         level: The node's level, 0 for leaves.
         steps: The step that emits it; with feedback the steps on the path from the root to it.
         pose: From the frame of the node (when its action is drawn: of its parent) to the image.
+        pose_in_parent: From the same frame to the parent's; when the action is drawn, the identity.
         parent_z: Latents of the parents.
-        canvas: The parents' canvases so far, in their own frames: ``p_{t-1}`` of Algorithm 1 with each child's own
-            patch, or with feedback with its folded canvas; before composition's leak.
+        draw_canvas: Gives :attr:`canvas`, which is drawn only if somebody looks at it.
     """
 
     level: int
     steps: tuple[int, ...]
     pose: Float[Tensor, "*batch N 2 3"]
+    pose_in_parent: Float[Tensor, "*batch N 2 3"]
     parent_z: Float[Tensor, "*batch N Z"]
-    canvas: Float[Tensor, "*batch N C H W"]
+    draw_canvas: Callable[[], Tensor]
+
+    @property
+    def canvas(self) -> Float[Tensor, "*batch N C H W"]:
+        """The parents' canvases so far, in their own frames, before composition's leak.
+
+        This is ``p_{t-1}`` of Algorithm 1 with each child's own patch, or with feedback with its folded canvas.
+        """
+        return self.draw_canvas()
 
 
 @runtime_checkable
@@ -34,7 +44,14 @@ class Draw(Protocol):
     """How randomness enters the tree: called for each node's action and then for its latent."""
 
     def __call__(self, name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
-        """Give the value of the site ``name``, shaped like ``loc``; a ``scale`` of None means: it is not random."""
+        """Give the value of the site ``name``, shaped like ``loc``.
+
+        Args:
+            name: Of the site: ``action.LEVEL.STEP`` or ``z.LEVEL.STEP``; cousins share it.
+            loc: What the program proposes, ``[*batch N 6]`` or ``[*batch N Z]``.
+            scale: Standard deviation of its prior, ``[6]`` or ``[Z]``; None means: it is not random.
+            context: Where it is drawn.
+        """
         ...
 
 

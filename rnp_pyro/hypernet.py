@@ -1,13 +1,15 @@
 """Hypernetworks: a program's latent becomes the parameters of its two small networks (section 2.1, fig. 2c)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from math import prod, sqrt
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from rnp_pyro.deferred import Deferred, defer
 from rnp_pyro.shapes import Float, Latent, Tensor
 
 Sharing = Literal["shared", "level_embedding", "per_level"]
@@ -72,6 +74,7 @@ class NetworkParams:
     """Generated parameters of one network for every program of a batch; the seven heads of the appendix.
 
     Weights are ``(in, out)``: a layer is ``x W + b``.
+    ``deferred`` holds the weights by name once more where many steps are to multiply with them.
     """
 
     encoder_weight: Float[Tensor, "*batch input hidden"]
@@ -85,12 +88,23 @@ class NetworkParams:
     output_weight: Float[Tensor, "*batch hidden output"]
     output_bias: Float[Tensor, "*batch output"]
     initial_output: Float[Tensor, "*batch initial"]
+    deferred: Mapping[str, Deferred] = field(default_factory=dict)
 
 
 def split_params(flat: Float[Tensor, "*batch P"], shapes: NetworkShapes) -> NetworkParams:
     """Cut the hypernetwork's output into the generated tensors, with one ``split``: its backward pass is one copy."""
     pieces = flat.split([prod(shape) for shape in shapes.tensors], dim=-1)
-    return NetworkParams(*(piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes.tensors, strict=True)))
+    tensors: tuple[Any, ...] = tuple(
+        piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes.tensors, strict=True)
+    )
+    return NetworkParams(*tensors)
+
+
+def defer_weights(params: NetworkParams) -> NetworkParams:
+    """Make the weights' gradients be formed once, after all steps."""
+    names = [one.name for one in fields(params) if one.name.endswith("_weight")]
+    deferred: Mapping[str, Deferred] = {name: defer(getattr(params, name)) for name in names}
+    return replace(params, deferred=deferred)
 
 
 class Hypernet(nn.Module):

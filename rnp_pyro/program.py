@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from rnp_pyro.affine import squash
-from rnp_pyro.hypernet import NetworkParams, NetworkShapes, split_params
+from rnp_pyro.hypernet import NetworkParams, NetworkShapes, defer_weights, split_params
 from rnp_pyro.shapes import Action, Float, Latent, Tensor
 
 ACTION_SIZE = 6
@@ -54,6 +54,11 @@ def split_program(
 ) -> ProgramParams:
     """Cut what the two hypernetworks generated into the parameters of each program's networks."""
     return ProgramParams(split_params(flat_state, shapes[0]), split_params(flat_policy, shapes[1]))
+
+
+def defer_program(params: ProgramParams) -> ProgramParams:
+    """Make the gradients of both networks' weights be formed once, after all steps."""
+    return ProgramParams(defer_weights(params.state_params), defer_weights(params.policy_params))
 
 
 @dataclass(frozen=True)
@@ -115,22 +120,18 @@ def propose(
 
 def decode(params: NetworkParams, state: Latent) -> Float[Tensor, "*batch output"]:
     """Decode a recurrent state: the state network's into a patch (before its activation), the policy's an action."""
-    hidden = F.elu(_linear(params.decoder_weight, params.decoder_bias, state))
-    return _linear(params.output_weight, params.output_bias, hidden)
+    hidden = F.elu(_multiply(params, "decoder_weight", state) + params.decoder_bias)
+    return _multiply(params, "output_weight", hidden) + params.output_bias
 
 
 def _recur(params: NetworkParams, seen: Float[Tensor, "*batch input"], state: Latent) -> Latent:
     """Encode what is seen and take the recurrent network's step, up to its activation."""
-    encoded = F.elu(_linear(params.encoder_weight, params.encoder_bias, seen))
-    return _linear(params.input_weight, params.bias, encoded) + _apply(params.recurrent_weight, state)
+    encoded = F.elu(_multiply(params, "encoder_weight", seen) + params.encoder_bias)
+    return _multiply(params, "input_weight", encoded) + params.bias + _multiply(params, "recurrent_weight", state)
 
 
-def _linear(
-    weight: Float[Tensor, "*batch in out"], bias: Float[Tensor, "*batch out"], x: Float[Tensor, "*batch in"]
-) -> Float[Tensor, "*batch out"]:
-    return _apply(weight, x) + bias
-
-
-def _apply(weight: Float[Tensor, "*batch in out"], x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
-    """Multiply each program's row with its matrix."""
-    return (x[..., None, :] @ weight).squeeze(-2)
+def _multiply(params: NetworkParams, name: str, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
+    """Multiply each program's row with its matrix of that name."""
+    if name in params.deferred:
+        return params.deferred[name].multiply(x)
+    return (x[..., None, :] @ getattr(params, name)).squeeze(-2)

@@ -5,7 +5,9 @@ the sequential length is the sum of the levels' steps, not their product.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Literal
 
 import torch
@@ -16,6 +18,7 @@ from rnp_pyro.affine import PoseLimits, compose, compose_children, identity_pose
 from rnp_pyro.canvas import Composition, Interpolation, compose_canvases, paste
 from rnp_pyro.draw import Context, Draw, mean, site_name
 from rnp_pyro.hypernet import LevelHypernets
+from rnp_pyro.node_scales import NodeScales
 from rnp_pyro.parse import Nodes, Parse, merge_steps
 from rnp_pyro.program import (
     STATE_ACTIVATIONS,
@@ -23,6 +26,7 @@ from rnp_pyro.program import (
     ProgramState,
     StateActivation,
     decode,
+    defer_program,
     initial_state,
     propose,
     split_program,
@@ -101,6 +105,7 @@ class Tree(nn.Module):
         initial_leak: Probability of a bright pixel without any part at the start, in (0, 1), learned for each channel;
             ``noisy_or`` only.
         execution: How the fast path computes.
+        node_scales: Standard deviations of random nodes; None: only the root is random, as in the paper.
     """
 
     def __init__(
@@ -111,6 +116,7 @@ class Tree(nn.Module):
         feedback: nn.ModuleList | None = None,
         initial_leak: float = 0.01,
         execution: Execution = Execution(),
+        node_scales: NodeScales | None = None,
     ) -> None:
         super().__init__()
         self.hypernets = hypernets
@@ -118,6 +124,8 @@ class Tree(nn.Module):
         self.rendering = rendering
         self.feedback = feedback
         self.execution = execution
+        self.node_scales = node_scales
+        self.memory: dict[tuple[int, tuple[int, ...]], tuple[Tensor, ProgramParams]] | None = None
         leak = torch.full((rendering.patch_shape[0], 1, 1), initial_leak)
         self.leak_logit = nn.Parameter(torch.logit(leak)) if rendering.composition == "noisy_or" else None
 
@@ -252,19 +260,21 @@ class Tree(nn.Module):
     ) -> list[tuple[Nodes, tuple[Nodes, ...]]]:
         """Run the programs of one level: for each step the children and, with feedback, what is below them."""
         settings, activation = self.settings(level), STATE_ACTIVATIONS[self.rendering.state_activation]
-        params = self.generate(z, level)
+        params = self._recall(level, steps, z)
         state = initial_state(params)
-        canvas = z.new_zeros(*z.shape[:-1], self.rendering.patch_shape[0], *settings.canvas_size)
+        draw_canvas = cache(lambda: z.new_zeros(*z.shape[:-1], self.rendering.patch_shape[0], *settings.canvas_size))
         walk: list[tuple[Nodes, tuple[Nodes, ...]]] = []
         for step in range(settings.num_steps):
             # With feedback programs run depth first, so that only the whole path names a step.
             path = (*steps, step) if self.feedback is not None else (step,)
-            context = Context(level - 1, path, pose, z, canvas)
+            context = Context(level - 1, path, pose, identity_pose(z), z, draw_canvas)
             proposal = propose(params, state, activation, settings.limits.gain)
-            action = draw(site_name("action", context), proposal.action_loc, None, context)
+            scale = self._node_scale("action", level - 1)
+            action = draw(site_name("action", context), proposal.action_loc, scale, context)
             child_pose = pose_from_action(action, settings.limits)
-            context = replace(context, pose=compose(pose, child_pose))
-            child_z = draw(site_name("z", context), proposal.z_loc, None, context)
+            context = replace(context, pose=compose(pose, child_pose), pose_in_parent=child_pose)
+            scale = self._node_scale("z", level - 1)
+            child_z = draw(site_name("z", context), proposal.z_loc, scale, context)
             child = Nodes(child_z, action, child_pose, self.decode_patch(params, child_z))
             below: tuple[Nodes, ...] = ()
             estimate, seen = child_z, child.patch
@@ -273,12 +283,34 @@ class Tree(nn.Module):
                     below = self._unfold_level(level - 1, child_z, context.pose, draw, path)
                     seen = self._fold_children(level - 1, below)
                 estimate = self.feedback[level - 1](seen.flatten(-3))
-            if draw is not mean:
-                pasted = paste(seen, child_pose, settings.canvas_size, self.rendering.interpolation)
-                canvas = compose_canvases(torch.stack([canvas, pasted], dim=-4), self.rendering.composition)
+            draw_canvas = cache(partial(self._add_child, draw_canvas, seen, child_pose, settings))
             walk.append((child, below))
             state = ProgramState(z=child_z, estimate=estimate, policy=proposal.policy, action=action)
         return walk
+
+    def _recall(self, level: int, steps: tuple[int, ...], z: Float[Tensor, "*batch N Z"]) -> ProgramParams:
+        """Generate programs to be walked, or take those of a walk before; see :func:`remembering`."""
+        known = self.memory.get((level, steps)) if self.memory is not None else None
+        if known is not None and known[0].shape == z.shape and torch.equal(known[0], z):
+            return known[1]
+        params = defer_program(self.generate(z, level))
+        if self.memory is not None:
+            self.memory[level, steps] = (z, params)
+        return params
+
+    def _node_scale(self, kind: str, level: int) -> Float[Tensor, " size"] | None:
+        return None if self.node_scales is None else self.node_scales(kind, level)
+
+    def _add_child(
+        self,
+        draw_canvas: Callable[[], Tensor],
+        child: Float[Tensor, "*batch N C h w"],
+        pose: Float[Tensor, "*batch N 2 3"],
+        settings: Level,
+    ) -> Float[Tensor, "*batch N C H W"]:
+        """Add one more child to its parent's canvas so far."""
+        pasted = paste(child, pose, settings.canvas_size, self.rendering.interpolation)
+        return compose_canvases(torch.stack([draw_canvas(), pasted], dim=-4), self.rendering.composition)
 
     def _fold_children(self, level: int, below: tuple[Nodes, ...]) -> Float[Tensor, "*batch N C H W"]:
         """Fold the nodes below programs of ``level`` into these programs' canvases."""
@@ -287,3 +319,21 @@ class Tree(nn.Module):
             pasted = self._paste_children(level - len(below) + 1 + offset, canvas, nodes.pose)
             canvas = compose_canvases(pasted, self.rendering.composition)
         return canvas
+
+
+@contextmanager
+def remembering(decoder: object) -> Iterator[None]:
+    """Walk programs of equal latents with the networks that were generated first, while this lasts.
+
+    A guide that walks the tree and the model that scores the walk generate the same networks; generated once, they are
+    multiplied with twice, and their gradients are added up. Gradients are those of the first walk's latents: where the
+    second walk's are to be cut off, do without. For a decoder that is no tree it does nothing.
+    """
+    if not isinstance(decoder, Tree) or decoder.memory is not None:
+        yield
+        return
+    decoder.memory = {}
+    try:
+        yield
+    finally:
+        decoder.memory = None

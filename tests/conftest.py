@@ -123,6 +123,8 @@ def make_pair(tiny_config: Callable[..., TreeConfig]) -> MakePair:
         **changes: Any,
     ) -> tuple[PyroModule, PyroModule]:
         config = ModelConfig(name=name, latent_size=6, tree=tiny_config(**(tree or {})))
+        if guide == "ladder":
+            config = replace(config, node_latents="both")
         model = MODELS[name](replace(config, **changes), image_shape)
         return model, GUIDES[guide](GuideConfig(guide), model.decoder)
 

@@ -61,7 +61,7 @@ def test_the_first_file_to_read_is_short():
 
 def test_the_first_file_reads_draw_unfold_fold_observe():
     source = (ROOT / "models" / "rnp.py").read_text(encoding="utf-8")
-    places = [source.index(call) for call in ("z = pyro.sample(", ".unfold(z)", ".fold(parse)", 'pyro.sample("image"')]
+    places = [source.index(call) for call in ("z = pyro.sample(", ".unfold(z, ", ".fold(parse)", 'pyro.sample("image"')]
     assert places == sorted(places)
 
 

@@ -9,7 +9,7 @@ import torch
 from examples.encode import EncodeConfig, encode, main
 from examples.report import EVALUATION_SEED
 from examples.run import open_trained
-from inference.evaluate import root_means
+from inference.evaluate import latent_means
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_splits(call, digits_run, opened, out, split):
     assert found["images_index"].tolist() == [0, 1, 2]
     assert found["labels"].tolist() == getattr(opened.data, f"{split}_labels")[:3].tolist()
     images = opened.pair.prepare_fixed(getattr(opened.data, split), EVALUATION_SEED)[:3]
-    expected = root_means(opened.pair.guide, images, "z.2")
+    expected = latent_means(opened.pair.guide, images)["z.2"]
     assert torch.allclose(torch.from_numpy(found["z.2"]), expected, atol=1e-6)
     parse = opened.pair.model.tree.unfold(expected)
     for level in (0, 1):

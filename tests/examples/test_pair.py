@@ -88,5 +88,5 @@ def test_the_largest_seed():
 def test_unknown_names():
     with pytest.raises(UserError, match=r"--model.name: expected one of rnp, vae, got nope"):
         build_pair(replace(CONFIG, model=replace(CONFIG.model, name="nope")), GREY)
-    with pytest.raises(UserError, match=r"--guide.name: expected one of resnet, got nope"):
+    with pytest.raises(UserError, match=r"--guide.name: expected one of resnet, full_rank, flow, ladder, got nope"):
         build_pair(replace(CONFIG, guide=GuideConfig("nope")), GREY)

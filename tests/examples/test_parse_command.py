@@ -12,7 +12,7 @@ from examples.chosen import choose
 from examples.parse import ParseConfig, main
 from examples.report import EVALUATION_SEED
 from examples.run import open_trained
-from inference.evaluate import root_means
+from inference.evaluate import latent_means
 from rnp_pyro.tree_io import load_tree
 
 FILES = {"parse.json", "parse.svg", "parse.png"}
@@ -61,7 +61,7 @@ def test_the_file_folds_back_to_the_canvas(digits_run, out):
     main(ParseConfig(str(digits_run[0]), str(out), index=(2, 5)))
     run = open_trained(digits_run[0])
     images = run.pair.prepare_fixed(run.data.test, EVALUATION_SEED)
-    means = root_means(run.pair.guide, images, "z.2")
+    means = latent_means(run.pair.guide, images)["z.2"]
     for number in (2, 5):
         value = load_tree(out / f"test-{number}" / "parse.json")
         with torch.no_grad():

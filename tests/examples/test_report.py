@@ -68,7 +68,7 @@ def test_a_model_without_parts_has_no_distinct_parts(vae_run):
 
 def test_drawn_parts(run):
     tree = run.pair.model.tree
-    drawn = draw_parts(tree, torch.randn(5, 4))
+    drawn = draw_parts(tree, tree.unfold(torch.randn(5, 4)))
     assert drawn.canvases.shape == (5, 1, 12, 12)
     assert drawn.parts.shape == (5, 3, 1, 12, 12)
     assert drawn.sub_parts.shape == (5, 3, 2, 1, 8, 8)
@@ -76,13 +76,15 @@ def test_drawn_parts(run):
 
 
 def test_drawn_parts_of_one_level(make_tree):
-    drawn = draw_parts(make_tree(num_steps=(2,)).float(), torch.randn(5, 6))
+    tree = make_tree(num_steps=(2,)).float()
+    drawn = draw_parts(tree, tree.unfold(torch.randn(5, 6)))
     assert drawn.parts.shape == (5, 2, 1, 12, 12)
     assert drawn.sub_parts is None
 
 
 def test_drawn_parts_of_three_levels(make_tree):
-    drawn = draw_parts(make_tree(num_steps=(2, 3, 2)).float(), torch.randn(5, 6))
+    tree = make_tree(num_steps=(2, 3, 2)).float()
+    drawn = draw_parts(tree, tree.unfold(torch.randn(5, 6)))
     assert drawn.parts.shape == (5, 2, 1, 12, 12)
     assert drawn.sub_parts.shape[:3] == (5, 2, 3)
 

@@ -5,15 +5,13 @@ from collections.abc import Callable
 import pyro
 import pytest
 import torch
+from pairs import PAIRS
 from pyro import poutine
 from pyro.infer import Trace_ELBO
 
-from guides import GUIDES
-from models import MODELS
-
 MakePair = Callable[..., tuple]
 
-pytestmark = [pytest.mark.parametrize("guide", GUIDES), pytest.mark.parametrize("name", MODELS)]
+pytestmark = pytest.mark.parametrize(("name", "guide"), PAIRS)
 
 
 def test_a_pair_takes_a_step(
@@ -46,10 +44,18 @@ def test_model_and_guide_take_the_same_arguments(make_pair: MakePair, images: to
 
 
 def test_networks_have_names_of_their_own(make_pair: MakePair, name: str, guide: str):
-    """Two networks of one name, one in the model and one in the guide, collide in the stock SVI's parameter store."""
-    model, posterior = make_pair(name, guide)
-    names = [{key.split(".")[0] for key, _ in program.named_parameters()} for program in (model, posterior)]
-    assert not names[0] & names[1]
+    """Two networks of one name, one in the model and one in the guide, collide in the stock SVI's parameter store.
+
+    What both have, the tree that a guide walks, must have one name in both.
+    """
+    model, posterior = (dict(program.named_parameters()) for program in make_pair(name, guide))
+    for key in {key.split(".")[0] for key in model} & {key.split(".")[0] for key in posterior}:
+        ours, theirs = ({at: one for at, one in part.items() if at.split(".")[0] == key} for part in (model, posterior))
+        assert ours.keys() == theirs.keys()
+        assert all(ours[at] is theirs[at] for at in ours)
+    own = [{id(one) for at, one in part.items()} for part in (model, posterior)]
+    both = own[0] & own[1]
+    assert all(at in posterior for at, one in model.items() if id(one) in both)
 
 
 def test_every_latent_of_the_model_is_the_guides(make_pair: MakePair, images: torch.Tensor, name: str, guide: str):

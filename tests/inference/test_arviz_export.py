@@ -150,7 +150,7 @@ def test_nodes_of_three_levels(make_tree: Callable[..., torch.nn.Module]):
     tree = make_tree(num_steps=(2, 3, 2))
     levels = node_levels(tree)["level"][1]
     assert levels.tolist() == [3] + [2] * 2 + [1] * 6 + [0] * 12
-    found = programs(tree, torch.randn(5, 6))
+    found = programs(tree, {tree.root_site: torch.randn(5, 6)})
     assert found["z"].shape == (5, 21, 6)
     assert found["pose"].shape == (5, 21, 2, 3)
 

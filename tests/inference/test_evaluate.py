@@ -8,7 +8,7 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO
 
 from inference import evaluate
-from inference.evaluate import TakeMeans, elbo_terms, evaluating, reconstruct, root_means, seeded
+from inference.evaluate import TakeMeans, elbo_terms, evaluating, latent_means, reconstruct, seeded
 from models import MODELS
 
 MakePair = Callable[..., tuple]
@@ -76,7 +76,7 @@ def test_codes_are_the_guides_means(make_pair: MakePair, images: torch.Tensor, n
     model, guide = make_pair(name)
     site = model.decoder.root_site
     expected = poutine.trace(guide).get_trace(images).nodes[site]["fn"].mean
-    assert torch.equal(root_means(guide, images, site), expected)
+    assert torch.equal(latent_means(guide, images)[site], expected)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -85,7 +85,7 @@ def test_a_reconstruction_is_the_likelihoods_mean_at_the_guides_mean(
     make_pair: MakePair, images: torch.Tensor, name: str, likelihood: str
 ):
     model, guide = make_pair(name, likelihood=likelihood)
-    z = root_means(guide, images, model.decoder.root_site)
+    z = latent_means(guide, images)[model.decoder.root_site]
     canvas = poutine.condition(model, {model.decoder.root_site: z})(images)
     found = reconstruct(model, guide, images)
     assert torch.equal(found, model.likelihood(canvas).mean)
@@ -111,9 +111,9 @@ def test_means_leave_replayed_values_alone(pair: tuple, images: torch.Tensor):
 
 
 def test_chunks_change_nothing_that_is_not_drawn(pair: tuple, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch):
-    whole = reconstruct(*pair, images), root_means(pair[1], images, "z.2")
+    whole = reconstruct(*pair, images), latent_means(pair[1], images)["z.2"]
     monkeypatch.setattr(evaluate, "CHUNK", 3)
-    chunked = reconstruct(*pair, images), root_means(pair[1], images, "z.2")
+    chunked = reconstruct(*pair, images), latent_means(pair[1], images)["z.2"]
     for one, other in zip(chunked, whole, strict=True):
         torch.testing.assert_close(one, other)
     terms = elbo_terms(*pair, images, seed=0)
@@ -169,7 +169,7 @@ def test_evaluation_draws_from_no_global_generator(pair: tuple, images: torch.Te
     before = generator()
     elbo_terms(*pair, images, seed=0)
     reconstruct(*pair, images)
-    root_means(pair[1], images, "z.2")
+    latent_means(pair[1], images)["z.2"]
     assert generator() == before
 
 

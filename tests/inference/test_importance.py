@@ -6,11 +6,11 @@ import pyro
 import pytest
 import torch
 from linear_gaussian import LinearGaussian, LinearGuide, draw_images, exact_evidence, exact_posterior
+from pairs import PAIRS
 from pyro.infer import RenyiELBO
 from pyro.nn import PyroModule
 from torch import nn
 
-from guides import GUIDES
 from inference import importance
 from inference.elbo import PART_TERM, Terms, WeighLatents
 from inference.evaluate import elbo_terms
@@ -81,8 +81,7 @@ def test_bounds_rise_with_their_particles_and_stay_below_the_evidence(linear: tu
     assert bounds[-1] < exact_evidence(model, images).mean() + 0.01
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("guide", GUIDES)
+@pytest.mark.parametrize(("name", "guide"), PAIRS)
 def test_bounds_rise_for_every_pair(make_pair: MakePair, images: torch.Tensor, name: str, guide: str):
     log_weight = log_weights(*make_pair(name, guide), images, Sampling(200))
     bounds = torch.stack([bound(log_weight, size) for size in (1, 10, 100)])

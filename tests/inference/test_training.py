@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
-from itertools import product
 from math import inf, nan
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +13,9 @@ import pyro
 import pytest
 import torch
 from lightning_fabric import Fabric
+from pairs import PAIRS
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from guides import GUIDES
 from inference import training
 from inference.schedule import make_progress
 from inference.task import COLUMNS, Outcome, Task, Weights
@@ -150,7 +149,7 @@ def differ(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> b
 # Every pair trains
 
 
-@pytest.mark.parametrize(("name", "guide"), list(product(MODELS, GUIDES)))
+@pytest.mark.parametrize(("name", "guide"), PAIRS)
 def test_every_model_trains_with_every_guide(make_run, name, guide):
     run = make_run(name, guide)
     before = run.weights

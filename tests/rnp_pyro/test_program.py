@@ -36,7 +36,13 @@ def random_state(*batch: int) -> ProgramState:
 def at(params: ProgramParams, index: int) -> ProgramParams:
     """One program of a batch."""
     networks = (
-        NetworkParams(**{field.name: getattr(network, field.name)[index] for field in fields(NetworkParams)})
+        NetworkParams(
+            **{
+                field.name: getattr(network, field.name)[index]
+                for field in fields(NetworkParams)
+                if field.name != "deferred"
+            }
+        )
         for network in (params.state_params, params.policy_params)
     )
     return ProgramParams(*networks)
