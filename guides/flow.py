@@ -8,7 +8,7 @@ from pyro.nn import ConditionalDenseNN, PyroModule
 from torch import nn
 
 from guides.nodes import draw_nodes, tree_of
-from guides.resnet import Decoder, loc_and_scale
+from guides.resnet import Decoder, Encoder, loc_and_scale
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder
@@ -32,7 +32,7 @@ class FlowGuide(PyroModule):
         tree: The model's, if its nodes are random.
     """
 
-    def __init__(self, encoder: ResNetEncoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
+    def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)

@@ -8,7 +8,7 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from guides.nodes import draw_nodes, tree_of
-from guides.resnet import SMALLEST_SCALE, Decoder
+from guides.resnet import SMALLEST_SCALE, Decoder, Encoder
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.networks import ResNetEncoder
 from rnp_pyro.shapes import Canvas, Float, Tensor
@@ -27,7 +27,7 @@ class FullRankGuide(PyroModule):
         tree: The model's, if its nodes are random.
     """
 
-    def __init__(self, encoder: ResNetEncoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
+    def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.loc_and_factor = nn.Linear(encoder.out_size, latent_size + latent_size * (latent_size + 1) // 2)

@@ -10,7 +10,7 @@ It is the paper's predictive coding (section 4): predictions go down, errors go 
 holds what each child's own program drew, so that a child's error reaches its parent at the parent's next step.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pyro
 import torch
@@ -20,14 +20,14 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from guides.nodes import tree_of
-from guides.resnet import Decoder, loc_and_scale
+from guides.resnet import Decoder, Encoder, loc_and_scale
 from rnp_pyro.canvas import crop
 from rnp_pyro.config import GuideConfig
-from rnp_pyro.draw import Context
+from rnp_pyro.draw import Context, Draw
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder, keep_variance
 from rnp_pyro.program import ACTION_SIZE
-from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
 from rnp_pyro.tree import Tree
 
 HIDDEN_SIZE = 128
@@ -55,24 +55,30 @@ class Messages(Protocol):
         ...
 
 
+@runtime_checkable
+class Unfolds(Protocol):
+    """What the guide walks: a tree, or what unfolds as one."""
+
+    def unfold(self, z: Latent, draw: Draw) -> Any:
+        """Draw all nodes below a root latent, parents first."""
+        ...
+
+
 class LadderGuide(PyroModule):
     """q(z^K | x) prod q(node | ancestors, elder siblings, x), amortized.
 
     Args:
         encoder: From images to features, for the root.
-        out_size: Number of features.
         latent_size: |z|.
         site: Name of the root latent's sample site.
-        tree: The model's tree, or what unfolds as one.
+        tree: The model's.
         messages: From a place in the image to what it says of the node there.
     """
 
-    def __init__(
-        self, encoder: nn.Module, out_size: int, latent_size: int, site: str, tree: Tree, messages: Messages
-    ) -> None:
+    def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Unfolds, messages: Messages) -> None:
         super().__init__()
         self.encoder = encoder
-        self.loc_and_scale = nn.Linear(out_size, 2 * latent_size)
+        self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)
         self.site = site
         self.tree = tree
         self.messages = messages
@@ -182,4 +188,4 @@ def build(config: GuideConfig, decoder: Decoder) -> LadderGuide:
             "action or both, got a model without; use --guide.name resnet"
         )
     encoder = ResNetEncoder(tree.image_shape)
-    return LadderGuide(encoder, encoder.out_size, tree.latent_size, tree.root_site, tree, CropMessages(tree))
+    return LadderGuide(encoder, tree.latent_size, tree.root_site, tree, CropMessages(tree))

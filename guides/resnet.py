@@ -25,6 +25,21 @@ class Decoder(Protocol):
     image_shape: tuple[int, int, int]
 
 
+@runtime_checkable
+class Encoder(Protocol):
+    """What reads an image: the appendix's ResNet, or another network in its place.
+
+    Args:
+        out_size: Number of features.
+    """
+
+    out_size: int
+
+    def __call__(self, images: Canvas) -> Float[Tensor, "*batch out"]:
+        """Map images to features."""
+        ...
+
+
 SMALLEST_SCALE = 1e-4
 
 
@@ -41,7 +56,7 @@ class ResNetGuide(PyroModule):
         tree: The model's, if its nodes are random.
     """
 
-    def __init__(self, encoder: ResNetEncoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
+    def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)
