@@ -102,10 +102,14 @@ def main(config: CompareConfig) -> dict[str, float]:
     _check_same_images(runs, config.first + config.images)
     one, other = (_errors(run, config) for run in runs)
     share = (one.whole < other.whole).double().mean().item()
+    difference = one.whole - other.whole
+    error = difference.std().item() / config.images**0.5 if config.images > 1 else float("nan")
     numbers = {
         "images": config.images,
         "first": config.first,
         "share_better": share,
+        "mean_difference": difference.mean().item(),
+        "mean_difference_standard_error": error,
         "black_squared_error": one.black.mean().item(),
         "share_better_hidden": (one.hidden < other.hidden).double().mean().item(),
         **_numbers("run", one),
@@ -120,8 +124,8 @@ def main(config: CompareConfig) -> dict[str, float]:
         )
     print(
         f"{config.images} test images, {config.mask} hidden: the first run's completion is nearer to the whole image "
-        f"in {100 * share:.0f} % of them; hidden pixels left black have a squared error of "
-        f"{numbers['black_squared_error']:.2f}"
+        f"in {100 * share:.0f} % of them, by {-numbers['mean_difference']:.2f} +- {error:.2f} in squared error on "
+        f"average (standard error over images); hidden pixels left black have {numbers['black_squared_error']:.2f}"
     )
     if config.json is not None:
         about = {**asdict(config), "data": runs[0].data.name, "versions": versions(), "git_commit": git_commit()}

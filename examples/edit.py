@@ -222,7 +222,9 @@ def _check(config: EditConfig) -> str:
         raise UserError(f"{operation} needs --part: 2 is the second part, 2.3 the third part of the second")
     if not 2 <= config.steps <= MOST_STEPS:
         raise UserError(f"--steps must be within 2 to {MOST_STEPS}, got {config.steps}")
-    numbers = {"turn": config.turn, "scale": config.scale, "shift": sum(config.shift)}
+    if not 0.01 <= config.scale <= 100:
+        raise UserError(f"--scale must be within 0.01 to 100, got {config.scale:g}")
+    numbers = {"turn": config.turn, "shift": max(map(abs, config.shift))}
     for name, number in numbers.items():
         if not abs(number) < 1e4:
             raise UserError(f"--{name} must be finite and below 10000, got {getattr(config, name)}")

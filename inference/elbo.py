@@ -1,15 +1,19 @@
 """The objective: Pyro's ``Trace_ELBO``, with the weight of the KL and a record of the bound's terms."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pyro
 import torch
-from pyro.infer import Trace_ELBO
+from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from pyro.poutine import Trace
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
+from torch.distributions import kl_divergence
 
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
 
 PART_TERM = "part_term"
@@ -57,11 +61,83 @@ class RecordingELBO(Trace_ELBO):
     """``Trace_ELBO`` that keeps the terms of its last bound, which cost nothing more once the loss is computed."""
 
     terms: Terms | None = None
+    one_walk = True
 
     def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
         model_trace, guide_trace = super()._get_trace(model, guide, args, kwargs)
         self.terms = bound_terms(model_trace, guide_trace)
         return model_trace, guide_trace
+
+
+class RecordingMeanField(TraceMeanField_ELBO):
+    """``TraceMeanField_ELBO``, the KL of each site in closed form, that keeps its terms and is never silently wrong."""
+
+    terms: Terms | None = None
+    one_walk = True
+
+    def _get_trace(self, model: Any, guide: Any, args: Any, kwargs: Any) -> tuple[Trace, Trace]:
+        """Trace guide and model.
+
+        Raises:
+            UserError: If Pyro cannot tell that the sum of the sites' divergences is the KL, or one has no formula.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Failed to verify mean field", UserWarning)
+            try:
+                model_trace, guide_trace = super()._get_trace(model, guide, args, kwargs)
+            except UserWarning:
+                raise UserError(
+                    "analytic_kl needs a guide that draws its sites in the model's order, got another: expected "
+                    "--train.objective elbo"
+                ) from None
+        if pyro.settings.get("validate_infer"):
+            _check_formulas(model_trace, guide_trace)
+        guide_trace.compute_log_prob()
+        self.terms = bound_terms(model_trace, guide_trace)
+        return model_trace, guide_trace
+
+
+def _check_formulas(model_trace: Trace, guide_trace: Trace) -> None:
+    """Refuse sites whose divergence has no closed form: Pyro would silently sample it."""
+    priors = random_sites(model_trace)
+    for name, site in random_sites(guide_trace).items():
+        try:
+            kl_divergence(site["fn"], priors[name]["fn"])
+        except NotImplementedError:
+            raise UserError(
+                f"analytic_kl needs a KL in closed form at every site, and {name} has none: expected --guide.name "
+                "resnet or ladder, or --train.objective elbo"
+            ) from None
+
+
+class FreeBitsELBO(RecordingELBO):
+    """``Trace_ELBO`` in which each group of latents, a level's states or its actions, has some nats for nothing.
+
+    Departure: so that no level of latents is given up before the decoder can use it (Kingma et al. 2016).
+
+    Args:
+        nats: Least KL that a group is charged with, nats per image, averaged over the batch.
+        num_particles: Draws for each image.
+    """
+
+    def __init__(self, nats: float, num_particles: int = 1) -> None:
+        super().__init__(num_particles=num_particles, vectorize_particles=num_particles > 1, max_plate_nesting=1)
+        self.nats = nats
+
+    def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Give the negative bound of a batch, nats, with each group's KL at least what is free."""
+        ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)
+        observed = [site["log_prob_sum"] for site in random_sites(model_trace).values() if site["is_observed"]]
+        num_images = args[0].shape[-4]
+        groups: dict[str, Tensor] = {}
+        weight, priors = 1.0, random_sites(model_trace)
+        for name, site in random_sites(guide_trace).items():
+            group = ".".join(name.split(".")[:2])
+            prior = priors[name]
+            kl = (site["unscaled_log_prob"] - prior["unscaled_log_prob"]).sum() / self.num_particles
+            groups[group], weight = groups.get(group, 0.0) + kl, site["scale"]
+        charged = torch.stack([kl.clamp(min=self.nats * num_images) for kl in groups.values()]).sum()
+        return weight * charged - torch.stack(observed).sum() / self.num_particles
 
 
 def random_sites(trace: Trace) -> dict[str, Any]:

@@ -103,10 +103,14 @@ def sample_prior(
     Returns:
         The programs, ``[samples ...]``.
     """
-    blank = next(model.parameters()).new_zeros(num_samples, *image_shape)
-    with evaluating(model), seeded(seed, blank.device), Temper(temperature):
-        trace = poutine.trace(poutine.block(model, hide=[IMAGE_SITE])).get_trace(blank)
-    return programs_of(model, {name: site["value"] for name, site in random_sites(trace).items()}, image_shape)
+    like = next(model.parameters())
+    chunks = []
+    with evaluating(model), seeded(seed, like.device), Temper(temperature):
+        for begin in range(0, num_samples, CHUNK):
+            blank = like.new_zeros(min(CHUNK, num_samples - begin), *image_shape)
+            trace = poutine.trace(poutine.block(model, hide=[IMAGE_SITE])).get_trace(blank)
+            chunks.append({name: site["value"] for name, site in random_sites(trace).items()})
+    return programs_of(model, {name: torch.cat([one[name] for one in chunks]) for name in chunks[0]}, image_shape)
 
 
 def programs_of(model: PyroModule, latents: Mapping[str, Tensor], image_shape: tuple[int, int, int]) -> Programs:

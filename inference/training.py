@@ -15,9 +15,10 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from inference.elbo import RecordingELBO, Terms
+from inference.elbo import Terms
 from inference.evaluate import elbo_terms, seeded
 from inference.gradient import clipped_gradient, make_optimizer
+from inference.objectives import build_objective
 from inference.schedule import Progress, rates
 from inference.task import Observer, Outcome, Task, Weights
 from rnp_pyro.config import TrainConfig
@@ -75,7 +76,7 @@ class _Run:
             raise UserError(
                 f"--train.batch_size must be a multiple of the {fabric.world_size} devices, got {config.batch_size}"
             )
-        self.elbo = RecordingELBO(max_plate_nesting=1)
+        self.elbo = build_objective(config)
         self.weights = Weights(task.model, task.guide)
         self.loss, self.optimizer = fabric.setup(
             self.elbo(task.model, task.guide), make_optimizer(config, self.weights)
@@ -118,7 +119,7 @@ class _Run:
             group["lr"] = setting.learning_rate
         images = self._images()
         noise = seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device)
-        with noise, remembering(self.task.model.decoder):
+        with noise, remembering(self.task.model.decoder if self.elbo.one_walk else None):
             loss, norm = clipped_gradient(
                 self.fabric, self.loss, self.optimizer, images, setting.kl_weight, self.config.clip or inf
             )

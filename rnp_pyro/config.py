@@ -115,6 +115,10 @@ class TrainConfig:
         steps: Steps to train.
         epochs: Passes through the training images; may be a fraction.
         schedule: A minutes run's schedule.json, replayed step by step instead of any budget.
+        objective: elbo, analytic_kl (the KL of each site in closed form), iwae (the importance-weighted bound of
+            num_particles), or iwae_dreg (the same with the doubly reparameterized gradient).
+        num_particles: Draws from the guide for each image and step, at least 1; 2 for iwae.
+        free_bits: Nats per image that each level's latents may cost for nothing, at least 0; elbo only.
         batch_size: Images a step, over all devices.
         optimizer: adam or adamw.
         learning_rate: Largest learning rate.
@@ -135,6 +139,9 @@ class TrainConfig:
     steps: int | None = None
     epochs: float | None = None
     schedule: str | None = None
+    objective: str = "elbo"
+    num_particles: int = 1
+    free_bits: float = 0.0
     batch_size: int = 64
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1.5e-3

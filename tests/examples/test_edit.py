@@ -128,7 +128,7 @@ def test_colour(call, colour_run, out):
         (["replace", "--index", 0, 1, "--part=1", "--with_part=1.1"], "two parts of one level"),
         (["replace", "--index", 0, "--part=1"], "needs --with_part"),
         (["repose", "--index", 0, "--part=1"], "repose needs --shift"),
-        (["repose", "--index", 0, "--part=1", "--scale=0"], "scale must be above 0"),
+        (["repose", "--index", 0, "--part=1", "--scale=0"], "--scale must be within 0.01 to 100, got 0"),
         (["repose", "--index", 0, "--part=1", "--turn=inf"], "--turn"),
         (["repose", "--index", 0, "--part=1", "--shift=[nan,0]"], "--shift"),
         (["repose", "--index", 0, "--part=1", "--shift=[1]"], "--shift"),

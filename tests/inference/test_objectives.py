@@ -1,0 +1,172 @@
+"""Objectives: their values, their gradients on a model whose bound is known, and what is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pyro
+import pytest
+import torch
+from linear_gaussian import LinearGaussian, LinearGuide, draw_images, exact_evidence
+from pairs import PAIRS
+from pyro import poutine
+from pyro.infer import RenyiELBO
+
+from inference.elbo import WeighLatents
+from inference.iwae import ImportanceWeightedELBO
+from inference.objectives import OBJECTIVES, build_objective
+from rnp_pyro.config import TrainConfig
+from rnp_pyro.errors import UserError
+from rnp_pyro.tree import remembering
+
+MakePair = Callable[..., tuple]
+
+
+def config(objective: str, **changes: object) -> TrainConfig:
+    particles = 4 if objective.startswith("iwae") else 1
+    return replace(TrainConfig(), **{"objective": objective, "num_particles": particles, **changes})
+
+
+def fits(guide: str, objective: str) -> bool:
+    return not (guide in ("full_rank", "flow") and objective == "analytic_kl")
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(("name", "guide"), PAIRS)
+def test_every_pair_takes_two_steps_with_every_objective(
+    make_pair: MakePair, images: torch.Tensor, name: str, guide: str, objective: str
+):
+    pair = make_pair(name, guide, likelihood="bernoulli")
+    elbo = build_objective(config(objective))
+    loss = elbo(*pair)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3)
+    with pyro.get_param_store().scope():
+        if not fits(guide, objective):
+            with pytest.raises(UserError, match=r"z\.\d has none: expected --guide.name"):
+                loss(images)
+            return
+        for _ in range(2):
+            optimizer.zero_grad()
+            with WeighLatents(0.5), remembering(pair[0].decoder if elbo.one_walk else None):
+                value = loss(images)
+                value.backward()
+            assert value.isfinite()
+            missing = [key for key, parameter in loss.named_parameters() if parameter.grad is None]
+            assert not missing
+            optimizer.step()
+    assert elbo.terms is not None
+    assert elbo.terms.neg_elbo.isfinite().all()
+    assert all(parameter.requires_grad for parameter in loss.parameters())
+
+
+@pytest.fixture
+def linear() -> tuple[LinearGaussian, LinearGuide, torch.Tensor]:
+    model = LinearGaussian()
+    return model, LinearGuide(model, shift=0.2, stretch=1.4), draw_images(model, 20)
+
+
+def test_the_weighted_bound_is_pyros(linear: tuple):
+    *pair, images = linear
+    for module in pair:
+        for parameter in module.parameters():
+            parameter.requires_grad_(True)
+    pyro.set_rng_seed(2)
+    ours = ImportanceWeightedELBO(50).differentiable_loss(*pair, images)
+    pyro.set_rng_seed(2)
+    theirs = RenyiELBO(alpha=0, num_particles=50, vectorize_particles=True, max_plate_nesting=1).loss(*pair, images)
+    assert ours.item() == pytest.approx(theirs, rel=1e-10)
+    assert -ours.item() < exact_evidence(pair[0], images).sum().item()
+
+
+@pytest.mark.parametrize("name", ["slope", "scale"])
+def test_both_gradients_have_one_expectation_and_dreg_is_quieter(linear: tuple, name: str):
+    """Over many draws; for the guide, and for the model's weights, where they are the same."""
+    *pair, images = linear
+    guide = pair[1]
+    found = {}
+    for doubly in (False, True):
+        objective, gradients = ImportanceWeightedELBO(8, doubly_reparameterized=doubly), []
+        for seed in range(300):
+            pyro.set_rng_seed(seed)
+            with pyro.validation_enabled(False), pyro.get_param_store().scope():
+                loss = objective.differentiable_loss(*pair, images)
+            parameters = [getattr(guide, name), pair[0].decoder.weight]
+            gradients.append([part.flatten() for part in torch.autograd.grad(loss, parameters)])
+        found[doubly] = [torch.stack(part) for part in zip(*gradients, strict=True)]
+    (plain, model_plain), (dreg, model_dreg) = found[False], found[True]
+    error = (plain.var(0) / len(plain) + dreg.var(0) / len(dreg)).sqrt()
+    assert ((plain.mean(0) - dreg.mean(0)).abs() < 4 * error).all()
+    assert dreg.var(0).mean() < 0.7 * plain.var(0).mean()
+    assert torch.allclose(model_plain, model_dreg, rtol=1e-9, atol=1e-9)
+
+
+def test_dreg_vanishes_where_the_guide_is_exact(linear: tuple):
+    """All weights are equal there, whatever is drawn: sticking the landing."""
+    model, _, images = linear
+    guide = LinearGuide(model)
+    loss = ImportanceWeightedELBO(8, doubly_reparameterized=True).differentiable_loss(model, guide, images)
+    for gradient in torch.autograd.grad(loss, list(guide.parameters())):
+        assert torch.allclose(gradient, torch.zeros_like(gradient), atol=1e-8)
+
+
+def test_the_closed_kl_is_what_sampling_estimates(make_pair: MakePair, images: torch.Tensor):
+    pair = make_pair(guide="ladder", part_term_weight=0.0)
+    values = {}
+    for objective in ("elbo", "analytic_kl"):
+        elbo = build_objective(config(objective))
+        found = []
+        for seed in range(50):
+            pyro.set_rng_seed(seed)
+            with torch.no_grad(), pyro.validation_enabled(False):
+                found.append(elbo.differentiable_loss(*pair, images).item())
+        values[objective] = torch.tensor(found)
+    error = (sum(value.var() for value in values.values()) / 50).sqrt()
+    assert abs(values["elbo"].mean() - values["analytic_kl"].mean()) < 4 * error
+
+
+def test_a_guide_in_another_order_has_no_closed_kl(make_pair: MakePair, images: torch.Tensor):
+    model, _ = make_pair(node_latents="both")
+
+    class Backwards(pyro.nn.PyroModule):
+        def forward(self, images: torch.Tensor) -> None:
+            with poutine.block():
+                sites = poutine.trace(model).get_trace(images).nodes
+            with pyro.plate("images", len(images), dim=-1):
+                for name in reversed([one for one, site in sites.items() if one[:2] in ("z.", "ac")]):
+                    pyro.sample(name, sites[name]["fn"])
+
+    with pytest.raises(UserError, match="model's order"):
+        build_objective(config("analytic_kl")).differentiable_loss(model, Backwards(), images)
+
+
+def test_free_bits_charge_each_group_at_least_that_much(make_pair: MakePair, images: torch.Tensor):
+    """With nothing free it is the bound; with more than any group has, the gradient of the KL is gone."""
+    pair = make_pair(guide="ladder", part_term_weight=0.0)
+    losses = {}
+    for nats in (0.0, 1e-9, 1000.0):
+        pyro.set_rng_seed(0)
+        elbo = build_objective(config("elbo", free_bits=nats))
+        losses[nats] = elbo.differentiable_loss(*pair, images)
+    terms = elbo.terms
+    assert terms is not None
+    assert losses[1e-9].item() == pytest.approx(losses[0.0].item(), rel=0.2)
+    groups = 5  # z.2, and states and actions of two levels
+    charged = terms.reconstruction.sum() + groups * 1000 * len(images)
+    assert losses[1000.0].item() == pytest.approx(charged.item())
+    gradients = torch.autograd.grad(losses[1000.0], list(pair[0].decoder.node_scales.parameters()))
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objective": "elb"}, "expected one of elbo, analytic_kl, iwae, iwae_dreg, got elb"),
+        ({"num_particles": 0}, "num_particles must be at least 1, got 0"),
+        ({"free_bits": -1.0}, "free_bits must be at least 0 nats, got -1"),
+        ({"free_bits": float("nan")}, "free_bits must be at least 0 nats, got nan"),
+        ({"objective": "iwae", "num_particles": 8, "free_bits": 1.0}, "free bits are for --train.objective elbo"),
+        ({"objective": "iwae_dreg"}, "expected --train.num_particles of 2 or more, got 1"),
+    ],
+)
+def test_settings_that_do_not_fit(settings: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        build_objective(replace(TrainConfig(), **settings))
