@@ -6,12 +6,16 @@ import torch
 from pyro.nn import PyroModule
 
 from guides import GUIDES
+from inference.objectives import build_objective
 from inference.task import Weights
 from models import MODELS
 from rnp_pyro.config import Config, likelihood_name
 from rnp_pyro.data import binarise, binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import ByteImages, Canvas
+
+NO_CLOSED_KL = ("full_rank", "flow")
+"""Guides whose divergence from the prior Pyro would sample."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
         raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
     _check_name("model.name", config.model.name, MODELS)
     _check_name("guide.name", config.guide.name, GUIDES)
+    build_objective(config.train)
+    if config.train.objective == "analytic_kl" and config.guide.name in NO_CLOSED_KL:
+        raise UserError(
+            f"the guide {config.guide.name} has no KL in closed form: expected --guide.name resnet or ladder, or "
+            "--train.objective elbo"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = MODELS[config.model.name](config.model, image_shape)

@@ -4,6 +4,7 @@ Nothing here imports pyplot, chooses a backend or changes a global setting, so a
 are. `save` writes a figure to a file.
 """
 
+from rnp_pyro.figures.ablation_chart import ablation
 from rnp_pyro.figures.benchmark_chart import Growth, benchmark
 from rnp_pyro.figures.colour import colourise
 from rnp_pyro.figures.curves import training_curves
@@ -22,6 +23,7 @@ __all__ = [
     "Moments",
     "Panel",
     "Row",
+    "ablation",
     "benchmark",
     "colourise",
     "khat",

@@ -1,0 +1,191 @@
+"""What an ablation is to train: every combination of its choices, each as the command line of one training run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
+
+from examples.cli import config_parser, parse_config, takes
+from examples.pair import build_pair
+from rnp_pyro.config import Config
+from rnp_pyro.data import ImageData
+from rnp_pyro.errors import UserError
+
+OWN = {
+    "--guide.name": "guides",
+    "--train.objective": "objectives",
+    "--model.node_latents": "node_latents",
+    "--seed": "seeds",
+    "--train.minutes": "minutes",
+    "--run": "out",
+    "--data": "data",
+}
+"""Options of a training run that the ablation has options of its own for."""
+
+
+@dataclass(frozen=True)
+class AblateConfig:
+    """What to compare, and how long.
+
+    Args:
+        out: Folder to write; if it holds an ablation that was interrupted, it goes on there.
+        preset: Which choices to start from: quick (five guides and node latents, two seeds, a minute each), or guides
+            (the same, three seeds, five minutes each).
+        base: Packaged settings that every training run starts from; see train_svi --preset.
+        data: mnist-sample, mnist, fashion-mnist or folder:PATH; as in train_svi.
+        guides: Names of guides, such as [resnet,ladder]; see train_svi --guide.name.
+        objectives: Names of objectives, such as [elbo,iwae]; see train_svi --train.objective.
+        node_latents: Such as [none,both]; see train_svi --model.node_latents.
+        seeds: Such as [0,1,2]; runs of one seed start from equal decoders and see equal batches.
+        minutes: Time to train each run, minutes.
+        vary: Further settings to combine, each as FIELD=VALUE,VALUE: ['model.latent_size=16,32'].
+        set: Settings that all runs share, each as FIELD=VALUE: ['train.batch_size=128'].
+        particles: Particles of the bound, at least 1.
+        images: Images that the bound is taken on, from the first of the split on.
+        split: Which images: validation, so that the test images choose nothing, or test, for a final table.
+    """
+
+    out: str
+    preset: str = "quick"
+    base: str = "quickstart"
+    data: str = "mnist-sample"
+    guides: list[str] | None = None
+    objectives: list[str] | None = None
+    node_latents: list[str] | None = None
+    seeds: list[int] | None = None
+    minutes: float | None = None
+    vary: list[str] | None = None
+    set: list[str] | None = None
+    particles: int = 100
+    images: int = 200
+    split: Literal["validation", "test"] = "validation"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The lists whose combinations are trained, and the minutes of each run."""
+
+    guides: tuple[str, ...]
+    objectives: tuple[str, ...]
+    node_latents: tuple[str, ...]
+    seeds: tuple[int, ...]
+    minutes: float
+
+
+PRESETS = {
+    "quick": Choices(("resnet", "full_rank", "flow", "ladder"), ("elbo",), ("none", "both"), (0, 1), 1.0),
+    "guides": Choices(("resnet", "full_rank", "flow", "ladder"), ("elbo",), ("none", "both"), (0, 1, 2), 5.0),
+}
+"""With both, a guide of the root alone is left out but for the first: its nodes follow the prior."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the table: its choices, apart from the seed.
+
+    Args:
+        name: Of its runs' directories, with the seed.
+        choices: What was chosen, by the table's columns.
+        arguments: The command line that trains it, without seed and directory.
+    """
+
+    name: str
+    choices: dict[str, str]
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, and what was left out and why."""
+
+    variants: tuple[Variant, ...]
+    left_out: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+def make_plan(config: AblateConfig, data: ImageData) -> Plan:
+    """Combine the choices; combinations that do not fit are left out, with the reason.
+
+    Raises:
+        UserError: If a setting is unknown, or nothing is left.
+    """
+    choices = _choices(config)
+    shared = tuple(f"--{_field(one)}={_values(one)}" for one in config.set or [])
+    varied = [(_field(one), _cut(_values(one))) for one in config.vary or []]
+    named_guides = config.guides is not None
+    variants, left_out = [], []
+    for guide, objective, nodes, *rest in product(
+        choices.guides, choices.objectives, choices.node_latents, *(values for _, values in varied)
+    ):
+        if not named_guides and nodes != "none" and guide not in ("resnet", "ladder"):
+            continue  # the same posterior of the nodes as resnet's: a user who wants it names the guides
+        chosen = {"guide": guide, "objective": objective, "node latents": nodes}
+        chosen |= {field: value for (field, _), value in zip(varied, rest, strict=True)}
+        arguments = (
+            f"--data={config.data}",
+            f"--guide.name={guide}",
+            f"--train.objective={objective}",
+            f"--model.node_latents={nodes}",
+            f"--train.minutes={choices.minutes}",
+            f"--train.checkpoint_minutes={choices.minutes / 10}",
+            *shared,
+            *(f"--{field}={value}" for (field, _), value in zip(varied, rest, strict=True)),
+        )
+        name = "_".join(str(part).replace("/", "-") for part in chosen.values())
+        settings = read(config.base, arguments)
+        try:
+            build_pair(settings, data.image_shape)
+        except UserError as error:
+            left_out.append(f"{name}: {error}")
+            continue
+        variants.append(Variant(name, chosen, arguments))
+    if not variants:
+        raise UserError("none of the combinations fits: " + "; ".join(left_out))
+    return Plan(tuple(variants), tuple(left_out), choices.seeds)
+
+
+def read(base: str, arguments: Sequence[str]) -> Config:
+    """Read one run's settings, as train_svi would."""
+    return parse_config(config_parser("train_svi", ""), ["--preset", base, *arguments])[0]
+
+
+def _choices(config: AblateConfig) -> Choices:
+    """Take the preset's lists where the user gave none."""
+    if config.preset not in PRESETS:
+        raise UserError(f"--preset: expected one of {', '.join(PRESETS)}, got {config.preset}")
+    start = PRESETS[config.preset]
+    minutes = start.minutes if config.minutes is None else config.minutes
+    if not minutes > 0:
+        raise UserError(f"--minutes must be above 0, got {minutes:g}")
+    lists = {name: getattr(config, name) for name in ("guides", "objectives", "node_latents", "seeds")}
+    for name, values in lists.items():
+        if values is not None and (not values or len(set(values)) < len(values)):
+            raise UserError(f"--{name} must name one or more, each once, got {values}")
+    given = {name: tuple(values) for name, values in lists.items() if values is not None}
+    return replace(start, minutes=minutes, **given)
+
+
+def _field(text: str) -> str:
+    field, sign, values = text.partition("=")
+    if not sign or not field or not values:
+        raise UserError(f"expected FIELD=VALUE with --vary or --set, such as model.latent_size=16,32, got {text}")
+    for option, own in OWN.items():
+        if takes(option, [f"--{field}"]):
+            raise UserError(f"{field} is not for --vary or --set: expected --{own}")
+    return field
+
+
+def _values(text: str) -> str:
+    return text.partition("=")[2]
+
+
+def _cut(text: str) -> list[str]:
+    """Cut at commas outside of brackets."""
+    parts, depth = [""], 0
+    for mark in text:
+        depth += (mark in "[(") - (mark in "])")
+        if mark == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += mark
+    return parts
