@@ -117,7 +117,7 @@ class TrainConfig:
         schedule: A minutes run's schedule.json, replayed step by step instead of any budget.
         objective: elbo, analytic_kl (the KL of each site in closed form), iwae (the importance-weighted bound of
             num_particles), or iwae_dreg (the same with the doubly reparameterized gradient).
-        num_particles: Draws from the guide for each image and step, at least 1; 2 for iwae.
+        num_particles: Number of draws from the guide for each image and step, at least 1; for iwae at least 2.
         free_bits: Nats per image that each level's latents may cost for nothing, at least 0; elbo only.
         batch_size: Images a step, over all devices.
         optimizer: adam or adamw.

@@ -303,6 +303,8 @@ UNITS = {
     "train.minutes": "minutes",
     "train.steps": "Steps",
     "train.epochs": "Passes",
+    "train.num_particles": "Number of draws",
+    "train.free_bits": "Nats per image",
     "train.batch_size": "Images a step",
     "train.learning_rate": "learning rate",
     "train.weight_decay": "per step",
