@@ -124,7 +124,7 @@ def main(config: CompareConfig) -> dict[str, float]:
         )
     print(
         f"{config.images} test images, {config.mask} hidden: the first run's completion is nearer to the whole image "
-        f"in {100 * share:.0f} % of them, by {-numbers['mean_difference']:.2f} +- {error:.2f} in squared error on "
+        f"in {100 * share:.0f} % of them, by {0.0 - numbers['mean_difference']:.2f} +- {error:.2f} in squared error on "
         f"average (standard error over images); hidden pixels left black have {numbers['black_squared_error']:.2f}"
     )
     if config.json is not None:

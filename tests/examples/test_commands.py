@@ -14,6 +14,10 @@ COMMANDS = {
     "compare_runs": ["--first", "{run}", "{run}", "--second", "{run}", "{run}"],
     "cost_model": ["--batch_size=1", "--rounds=3"],
     "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
+    "ablate_guides": [
+        *("--out={folder}/ablation", "--minutes=0.005", "--guides=[resnet,ladder]", "--seeds=[0]"),
+        *("--particles=2", "--images=2"),
+    ],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
     "parse": ["{run}", "--index", "0", "--out={folder}/out"],
     "sample": ["{run}", "--num=4", "--out={folder}/out"],
