@@ -1,0 +1,99 @@
+"""The ablation: combinations, what is left out, going on, and its table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from examples.ablate_guides import main
+from examples.ablation_plan import AblateConfig, make_plan
+from examples.ablation_table import table
+from rnp_pyro.data import load_images
+from rnp_pyro.errors import UserError
+
+QUICK = ["--minutes=0.005", "--particles=2", "--images=2", "--seeds=[0]"]
+
+
+def plan(**settings: object):
+    return make_plan(AblateConfig(out="unused", **settings), load_images("mnist-sample"))
+
+
+def test_the_quick_preset_is_five_variants_and_says_what_it_leaves_out():
+    found = plan()
+    assert [one.name for one in found.variants] == [
+        "resnet_elbo_none",
+        "resnet_elbo_both",
+        "full_rank_elbo_none",
+        "flow_elbo_none",
+        "ladder_elbo_both",
+    ]
+    (reason,) = found.left_out
+    assert reason.startswith("ladder_elbo_none: the ladder guide infers latents at nodes")
+
+
+def test_any_setting_can_be_varied():
+    found = plan(
+        guides=["resnet"], node_latents=["none"], vary=["model.latent_size=8,16", "model.tree.num_steps=[2,2],[3]"]
+    )
+    # A depth that does not fit the canvas sizes is left out, with the reason.
+    assert [one.choices["model.latent_size"] for one in found.variants] == ["8", "16"]
+    assert all(one.choices["model.tree.num_steps"] == "[2,2]" for one in found.variants)
+    assert len(found.left_out) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"preset": "slow"}, r"--preset: expected one of quick, guides, got slow"),
+        ({"minutes": 0.0}, r"--minutes must be above 0, got 0"),
+        ({"seeds": [1, 1]}, r"--seeds must name one or more, each once, got \[1, 1\]"),
+        ({"vary": ["model.latent_size"]}, r"expected FIELD=VALUE with --vary or --set"),
+        ({"vary": ["guide.name=flow"]}, r"guide.name is not for --vary or --set: expected --guides"),
+        ({"guides": ["ladder"], "node_latents": ["none"]}, r"none of the combinations fits: ladder_elbo_none"),
+    ],
+)
+def test_choices_that_do_not_fit(settings: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        plan(**settings)
+
+
+def test_it_goes_on_where_it_was(call, tmp_path: Path):
+    out = tmp_path / "ablation"
+    first = call("ablate_guides", f"--out={out}", "--guides=[resnet]", "--node_latents=[none]", *QUICK)
+    run = out / "resnet_elbo_none_seed0"
+    trained = (run / "model.safetensors").read_bytes()
+    (run / "evaluation.json").unlink()
+    (out / "ablation.json").unlink()
+    again = call("ablate_guides", f"--out={out}", "--guides=[resnet]", "--node_latents=[none]", *QUICK)
+    assert (run / "model.safetensors").read_bytes() == trained
+    assert first.lines[:-1] == again.lines[:-1]
+    (result,) = json.loads((out / "ablation.json").read_text())["results"]
+    assert result["name"] == "resnet_elbo_none"
+    assert (out / "ablation.png").stat().st_size > 1000
+    assert (out / "ablation.md").read_text().startswith("| guide | objective | node latents | seeds | -ELBO |")
+
+
+def test_another_ablation_in_the_folder_is_refused(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="expected a new folder"):
+        main(AblateConfig(out=str(tmp_path), guides=["resnet"], node_latents=["none"]))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_table_has_means_and_spreads_best_first():
+    def result(name: str, seed: int, bound: float) -> dict:
+        rest = dict.fromkeys(("neg_elbo", "kl", "squared_error", "images_per_second", "seconds"), 1.0)
+        return {
+            "name": name,
+            "choices": {"guide": name},
+            "seed": seed,
+            "bound": bound,
+            "khat": None,
+            "parameters": 5,
+            **rest,
+        }
+
+    lines = table([result("a", 0, 9.0), result("a", 1, 11.0), result("b", 0, 8.0)], 100).splitlines()
+    assert lines[0].startswith("| guide | seeds | -ELBO | bound, K = 100 | median k-hat |")
+    assert lines[2].startswith("| b | 1 | 1.00 | 8.00 | - |")
+    assert lines[3].startswith("| a | 2 | 1.00 | 10.00 +- 1.41 | - |")
