@@ -79,11 +79,16 @@ def check(config: ReferenceConfig) -> None:
 
 
 def check_images(config: ReferenceConfig, run: Run) -> None:
-    """Refuse images that the run does not have, and draws too few for its latent.
+    """Refuse runs with other latents, images that the run does not have, and draws too few for its latent.
 
     Raises:
         UserError: In one line, with what was expected and what came.
     """
+    if run.config.model.node_latents != "none" or run.config.guide.name == "flow":
+        raise UserError(
+            "expected a run whose only latent is the root's, with a normal guide, got "
+            f"{run.path} with node_latents {run.config.model.node_latents} and guide {run.config.guide.name}"
+        )
     last = len(run.data.test) - 1
     for image in config.images:
         if not 0 <= image <= last:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 import torch
 
 from examples import reference_posterior
+from examples.reference_config import ReferenceConfig, check_images
 from examples.reference_image import _Meter, observed_images
-from examples.reference_posterior import ReferenceConfig, main
+from examples.reference_posterior import main
 from examples.run import open_trained
 from inference.annealing import AnnealingSettings
 from inference.mcmc import NutsSettings
@@ -236,3 +238,15 @@ def test_what_is_no_run(refuse, tmp_path: Path):
 def test_a_run_whose_training_has_not_ended(refuse, finished):
     (finished / "model.safetensors").unlink()
     assert "training has not ended" in refuse(finished)
+
+
+@pytest.mark.parametrize("settings", [{"node_latents": "both"}, {"guide": "flow"}])
+def test_runs_with_other_latents_are_refused(digits_run, settings: dict):
+    run = open_trained(digits_run[0])
+    config = replace(
+        run.config,
+        model=replace(run.config.model, node_latents=settings.get("node_latents", "none")),
+        guide=replace(run.config.guide, name=settings.get("guide", "resnet")),
+    )
+    with pytest.raises(UserError, match="expected a run whose only latent is the root's, with a normal guide"):
+        check_images(ReferenceConfig(run=str(digits_run[0])), replace(run, config=config))
