@@ -1,9 +1,10 @@
 """The images that a user names: of the run's data by their numbers, or files of their own."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jsonargparse import ArgumentParser
@@ -33,7 +34,8 @@ class Chosen:
     Args:
         names: What they are called, each its own name, fit for a file.
         pixels: 0 to 255, as large as the run's images.
-        noise: For each, the number that its binary pixels are drawn by.
+        noise: For each, the number that its binary pixels are drawn by; a file's is a function of its pixels, so that
+            its place on the command line changes nothing.
         pictures: What each was made from; None for images of the run's data.
         notes: What was done to each picture, for the user.
     """
@@ -64,9 +66,7 @@ def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
     parser.add_argument(
         files, nargs="+", type=str, default=[], metavar="FILE", help="PNG or JPEG files of your own, of any size."
     )
-    parser.add_argument(
-        "--split", type=str, default="test", choices=get_args(Split), help="Which of the run's images --index counts."
-    )
+    parser.add_argument("--split", type=Split, default="test", help="Which of the run's images --index counts.")
     parser.add_argument(
         "--as_is",
         type=bool,
@@ -94,7 +94,7 @@ def choose(run: Run, index: Sequence[int], files: Sequence[str], split: Split, a
     return Chosen(
         names=_distinct(named),
         pixels=torch.stack(pixels) if pixels else images[:0],
-        noise=(*index, *range(len(files))),
+        noise=(*index, *(zlib.crc32(one.numpy().tobytes()) for one, _, _ in read)),
         pictures=(*(None for _ in index), *(picture for _, picture, _ in read)),
         notes=tuple(f"{file}: {note}" for file, (_, _, note) in zip(files, read, strict=True)),
     )

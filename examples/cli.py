@@ -70,6 +70,9 @@ def parse_config(
     # A budget on the command line replaces the files', whichever of the four it is.
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     values = _parse(parser, [f"--config={start}", *arguments, *cleared])
+    for other in explicit:
+        if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
+            raise UserError(f"--train.schedule is a budget itself: leave --train.{other} out")
     names = {field.name for field in fields(Config)}
     others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
     return Config(**{name: getattr(values, name) for name in names}), preset, others

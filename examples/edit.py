@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from examples.chosen import Split, add_choice, choose
 from examples.cli import make_parser, run_command
 from examples.parse import check_files, parse_images, tree_of
-from examples.run import open_trained
+from examples.run import fingerprint, open_trained
 from rnp_pyro import figures
+from rnp_pyro.checkpoint import read_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures import Panel, Row
 from rnp_pyro.figures.printing import PrintedImage, on_paper
@@ -118,7 +119,7 @@ def main(config: EditConfig) -> list[Path]:
     tree = tree_of(run)
     chosen = choose(run, config.index, config.image, config.split, config.as_is)
     values = parse_images(run, tree, chosen) if chosen.names else []
-    values += [load_tree(Path(file), tree) for file in config.tree]
+    values += [_load(Path(file), tree, Path(config.run)) for file in config.tree]
     names = [*chosen.names, *(Path(file).stem for file in config.tree)]
     low, high = NUM_TREES[operation]
     if not low <= len(values) <= high:
@@ -236,6 +237,18 @@ def _check(config: EditConfig) -> str:
     return operation
 
 
+def _load(path: Path, tree: Tree, run: Path) -> TreeValue:
+    """Read a tree that this run made: another run's programs mean nothing to its networks.
+
+    Raises:
+        UserError: If it is no tree, or says that other weights made it.
+    """
+    value, about = load_tree(path, tree), read_json(path)["about"]
+    if about.get("weights", fingerprint(run)) != fingerprint(run):
+        raise UserError(f"expected trees of {run} with --tree, got {path} of the run {about.get('run')}: name its run")
+    return value
+
+
 def _check_level(one: TreeValue, path: Place, other: TreeValue, other_path: Place) -> None:
     """Refuse a program of another level."""
     levels = position(one, path)[0], position(other, other_path)[0]
@@ -257,7 +270,11 @@ def _path(text: str | None) -> Place:
 def _write(edit: Edit, paths: Sequence[Path], config: EditConfig) -> None:
     """Write the figure and the changed trees."""
     drawing = _draw(edit)
-    about = {"run": config.run, "operation": str(config.operation)}
+    about = {
+        "run": config.run,
+        "weights": fingerprint(Path(config.run)),
+        "operation": str(config.operation),
+    }
     try:
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         for path in paths[:2]:

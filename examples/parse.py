@@ -12,7 +12,7 @@ import torch
 from examples.chosen import Chosen, Split, add_choice, choose
 from examples.cli import make_parser, run_command
 from examples.report import mean_parse
-from examples.run import Run, open_trained
+from examples.run import Run, fingerprint, open_trained
 from rnp_pyro import figures
 from rnp_pyro.errors import UserError
 from rnp_pyro.tree import Tree
@@ -115,7 +115,11 @@ def check_files(paths: Sequence[Path], overwrite: bool) -> None:
 @torch.no_grad()
 def _write(folder: Path, chosen: Chosen, at: int, value: TreeValue, tree: Tree, config: ParseConfig) -> None:
     """Write one image's files, and fold what was written back."""
-    about = {"run": config.run, "image": (*(f"{config.split} {number}" for number in config.index), *config.image)[at]}
+    about = {
+        "run": config.run,
+        "weights": fingerprint(Path(config.run)),
+        "image": (*(f"{config.split} {number}" for number in config.index), *config.image)[at],
+    }
     drawing = figures.tree_drawing(chosen.grey[at], value, chosen.pictures[at])
     try:
         folder.mkdir(parents=True, exist_ok=True)

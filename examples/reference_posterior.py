@@ -3,7 +3,6 @@
 For each image the posterior of the root program by a long run, what the guide makes of it, and why its bound is loose.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,12 +19,12 @@ from examples.reference_config import ReferenceConfig, check, check_images
 from examples.reference_image import Piece, examine, observed_images
 from examples.reference_table import LEGEND, caption, head, markdown, row, verdict
 from examples.report import git_commit, versions
-from examples.run import Run, open_trained
+from examples.run import Run, fingerprint, open_trained
 from inference.annealing import AnnealingSettings
 from inference.gaps import GapSettings
 from inference.mcmc import NutsSettings
 from rnp_pyro import figures
-from rnp_pyro.checkpoint import WEIGHTS, read_json, write_json, write_text
+from rnp_pyro.checkpoint import read_json, write_json, write_text
 from rnp_pyro.errors import UserError
 
 BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
@@ -113,7 +112,7 @@ def _numbers(config: ReferenceConfig, run: Run, found: dict[int, dict[str, Any]]
     return {
         "images": [found[image] for image in (*named, *others)],
         "settings": _settings(config),
-        "weights": _fingerprint(run),
+        "weights": fingerprint(run.path),
         "data": run.data.name,
         "versions": versions(),
         "git_commit": git_commit(),
@@ -126,11 +125,6 @@ def _settings(config: ReferenceConfig) -> dict[str, Any]:
     return {name: value for name, value in asdict(config).items() if name not in others}
 
 
-def _fingerprint(run: Run) -> str:
-    """Give the run's weights as a short text that tells them from others."""
-    return hashlib.sha256((run.path / WEIGHTS).read_bytes()).hexdigest()
-
-
 def _earlier(config: ReferenceConfig, run: Run) -> dict[int, dict[str, Any]]:
     """Read the images that the JSON file has already.
 
@@ -140,7 +134,7 @@ def _earlier(config: ReferenceConfig, run: Run) -> dict[int, dict[str, Any]]:
     if config.json is None or not Path(config.json).exists():
         return {}
     earlier = read_json(Path(config.json))
-    expected = {"settings": _settings(config), "weights": _fingerprint(run)}
+    expected = {"settings": _settings(config), "weights": fingerprint(run.path)}
     if not isinstance(earlier, dict) or any(earlier.get(name) != value for name, value in expected.items()):
         raise UserError(
             f"{config.json} exists and is not of this run under these settings, which alone could go on: choose "

@@ -87,7 +87,9 @@ def verdict(images: Sequence[Numbers]) -> str:
     weighed = [numbers for numbers in images if _at_most(numbers["khat"], TRUSTED_KHAT)]
     lines = [f"r-hat is at most {TRUSTED_RHAT} for {len(mixed)} of {len(images)} images" + _unless(images, mixed)]
     if len(mixed) < len(images):
-        lines[0] += ": their chains disagree, and their moments are not to be trusted; try more --draws"
+        lines[0] += (
+            ": their chains disagree, or are too few to tell, and their moments are not to be trusted; try more --draws"
+        )
     lines += [
         f"k-hat of log p(x) is at most {TRUSTED_KHAT} for {len(weighed)} of {len(images)}" + _unless(images, weighed)
     ]

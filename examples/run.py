@@ -1,5 +1,6 @@
 """A finished run, opened: its settings, its images, and its model and guide with their trained weights."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,11 @@ def open_trained(path: Path) -> Run:
     pair = build_pair(config, data.image_shape)
     load_weights(pair.modules, weights)
     return Run(path, config, data, pair)
+
+
+def fingerprint(path: Path) -> str:
+    """Give a run's weights as a short text that tells them from others."""
+    return hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
 
 
 def read_settings(path: Path) -> Config:

@@ -146,7 +146,6 @@ def _predict(
 ) -> tuple[dict[str, Tensor], np.ndarray]:
     """Give programs and an image for each draw of the latents, or of the prior where there are none."""
     decoder = model.decoder
-    assert set(latents) <= {decoder.root_site}, f"expected draws of {decoder.root_site} alone, got {set(latents)}"
     if images is None:
         num_images = latents[decoder.root_site].shape[1]
         images = latents[decoder.root_site].new_zeros(num_images, *decoder.image_shape)

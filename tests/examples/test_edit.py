@@ -155,3 +155,13 @@ def test_the_flat_baseline_has_no_parts(call, vae_run, out):
 def test_a_result_is_not_overwritten_unasked(refuse, edit):
     edit("truncate", "--index", 0)
     assert "exists: choose another folder" in refuse("truncate", "--index", 0)
+
+
+def test_a_tree_that_other_weights_made(call, digits_run, refuse, tmp_path):
+    """Of equal shapes, so that nothing but the note in the file tells them apart."""
+    call("parse", digits_run[0], "--index", 0, "--out", tmp_path / "mine")
+    file = tmp_path / "mine" / "parse.json"
+    tree = json.loads(file.read_text())
+    tree["about"] |= {"weights": "others", "run": "theirs"}
+    file.write_text(json.dumps(tree))
+    assert f"got {file} of the run theirs" in refuse("truncate", "--tree", file)

@@ -210,3 +210,9 @@ def test_pictures_of_any_kind_are_read(call, digits_run, tmp_path, drawn):
     chosen = choose(run, [], [str(drawn), *files], "test", as_is=False)
     for pixels in chosen.grey[1:]:
         assert (pixels - chosen.grey[0]).abs().mean() < 0.02
+
+
+def test_a_files_parse_does_not_depend_on_its_place(call, digits_run, drawn, out):
+    alone = call("parse", digits_run[0], "--image", drawn, "--out", out / "alone").lines[-1]
+    second = call("parse", digits_run[0], "--index", 1, 2, "--image", drawn, "--out", out / "second").lines
+    assert alone.split(";")[0] in [line.split(";")[0] for line in second]

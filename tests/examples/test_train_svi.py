@@ -467,6 +467,7 @@ def test_a_schedule_that_is_none(refuse, tmp_path, grey, content):
     options = f"--data=folder:{grey}", "--train.steps=null", f"--train.schedule={tmp_path / 'schedule.json'}"
     assert refuse(*options).startswith("expected ")
     assert refuse(*options[:2], f"--train.schedule={tmp_path / 'nowhere.json'}").startswith("cannot read ")
+    assert refuse(*options, "--train.minutes=1") == "--train.schedule is a budget itself: leave --train.minutes out"
 
 
 def test_a_loss_that_is_not_finite_leaves_a_checkpoint(train, tmp_path, grey):

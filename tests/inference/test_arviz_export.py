@@ -34,6 +34,17 @@ SIZES = {"chain": 1, "draw": DRAWS, "image": 4, "latent": 6, "channel": 1}
 NODES = {"rnp": 7, "vae": 1}
 
 
+@pytest.mark.parametrize("guide", ["resnet", "ladder"])
+def test_random_nodes_are_those_that_were_drawn(make_pair: MakePair, images: torch.Tensor, guide: str):
+    pair = make_pair(guide=guide, node_latents="both")
+    groups = arviz_groups(*pair, weigh(*pair, images))
+    names, values = groups["posterior"]["z"]
+    assert names == ("chain", "draw", "image", "node", "latent")
+    assert values.shape[2:] == (len(images), 1 + 2 + 4, 6)
+    given_parent = values - values[:, :, :, :1]  # were nodes means, equal roots would have equal nodes
+    assert (given_parent[..., 1:, :].std(1) > 0).all()
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_groups_and_named_dimensions(make_pair: MakePair, images: torch.Tensor, tmp_path: Path, name: str):
     model, guide = make_pair(name)
