@@ -10,7 +10,8 @@ from rnp_pyro.errors import UserError
 from rnp_pyro.hypernet import LevelHypernets
 from rnp_pyro.node_scales import NodeLatents, NodeScales
 from rnp_pyro.program import network_shapes
-from rnp_pyro.tree import Execution, Level, Rendering, Tree
+from rnp_pyro.tree import Tree
+from rnp_pyro.tree_settings import Execution, Level, Rendering
 
 
 def build_tree(

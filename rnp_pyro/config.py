@@ -8,7 +8,7 @@ from rnp_pyro.canvas import Composition, Interpolation
 from rnp_pyro.hypernet import Sharing
 from rnp_pyro.node_scales import NodeLatents
 from rnp_pyro.program import StateActivation
-from rnp_pyro.tree import PatchActivation
+from rnp_pyro.tree_settings import PatchActivation
 
 LikelihoodName = Literal["auto", "normal", "bernoulli", "continuous_bernoulli"]
 PartTermTarget = Literal["zoomed", "pasted"]

@@ -6,16 +6,14 @@ the sequential length is the sum of the levels' steps, not their product.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
-from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from rnp_pyro.affine import PoseLimits, compose, compose_children, identity_pose, pose_from_action
-from rnp_pyro.canvas import Composition, Interpolation, compose_canvases, paste
+from rnp_pyro.affine import compose, compose_children, identity_pose, pose_from_action
+from rnp_pyro.canvas import compose_canvases, paste
 from rnp_pyro.draw import Context, Draw, mean, site_name
 from rnp_pyro.hypernet import LevelHypernets
 from rnp_pyro.node_scales import NodeScales
@@ -24,7 +22,6 @@ from rnp_pyro.program import (
     STATE_ACTIVATIONS,
     ProgramParams,
     ProgramState,
-    StateActivation,
     decode,
     defer_program,
     initial_state,
@@ -32,65 +29,11 @@ from rnp_pyro.program import (
     split_program,
 )
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
+from rnp_pyro.tree_settings import FASTEST, PATCH_ACTIVATIONS, Execution, Level, Rendering
 from rnp_pyro.unroll import Recurrence, default_chunk, unroll
 
 PastedChildren = Float[Tensor, "*batch N T C H W"]
 """The children of the programs of one level, each on its parent's canvas."""
-
-PatchActivation = Literal["sigmoid", "relu6", "softplus"]
-PATCH_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "sigmoid": F.sigmoid,
-    "relu6": F.relu6,
-    "softplus": F.softplus,
-}
-
-
-@dataclass(frozen=True)
-class Level:
-    """What is fixed for the programs of one level.
-
-    Args:
-        num_steps: Children that a program emits.
-        canvas_size: Rows and columns of its canvas, in pixels.
-        limits: How far its children may be transformed.
-    """
-
-    num_steps: int
-    canvas_size: tuple[int, int]
-    limits: PoseLimits
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """How latents become pixels.
-
-    Args:
-        patch_shape: Channels, rows and columns of every decoded patch.
-        patch_activation: Of the patch decoder's output.
-        state_activation: Of the recurrent state network.
-        composition: How children add up.
-        interpolation: Of pasting.
-    """
-
-    patch_shape: tuple[int, int, int]
-    patch_activation: PatchActivation
-    state_activation: StateActivation
-    composition: Composition
-    interpolation: Interpolation
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How the fast path computes; no number depends on it but for rounding.
-
-    Args:
-        chunk: Programs that are generated and run side by side, at least 1; None: 20 MB of weights on a CPU, all
-            on an accelerator.
-        recompute: Generate programs anew in the backward pass instead of keeping them.
-    """
-
-    chunk: int | None = None
-    recompute: bool = False
 
 
 class Tree(nn.Module):
@@ -115,7 +58,7 @@ class Tree(nn.Module):
         rendering: Rendering,
         feedback: nn.ModuleList | None = None,
         initial_leak: float = 0.01,
-        execution: Execution = Execution(),
+        execution: Execution = FASTEST,
         node_scales: NodeScales | None = None,
     ) -> None:
         super().__init__()

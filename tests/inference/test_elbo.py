@@ -157,10 +157,10 @@ def test_a_pair_trains_under_the_stock_svi(make_pair: MakePair, images: torch.Te
         return torch.tensor(found)
 
     first = losses()
-    assert all(isfinite(svi.step(images)) for _ in range(30))
+    assert all(isfinite(svi.step(images)) for _ in range(60))
     fall = first - losses()
     assert fall.mean() > 4 * fall.std() / sqrt(10)
-    assert fall.mean() > 0.03 * first.mean()
+    assert fall.mean() > 0.05 * first.mean()
     after = [parameter for program in (model, posterior) for parameter in program.parameters()]
     assert all((one != other).any() for one, other in zip(before, after, strict=True))
     assert len(pyro.get_param_store()) == len({id(parameter) for parameter in after})
