@@ -5,7 +5,7 @@ Bounds on each image's log evidence that become tighter with more particles, and
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +44,8 @@ Groups = dict[str, Any]
 DESCRIPTION = (
     "Evaluate a run by importance sampling: bounds on the log evidence of each image from K = 1, 10, 100, ... "
     "particles (K = 1 is the ELBO), all particles serving in groups of K, with standard errors over images; KL; "
-    "squared error; Pareto k-hat, which tells where the weights are not to be trusted; the latent dimensions in use. "
+    "squared error; Pareto k-hat, which tells where the weights are not to be trusted; the dimensions of the root's "
+    "latent that are in use. "
     "Binary pixels are those of every evaluation of the data, whatever the seed; the seed is that of the particles."
 )
 
@@ -60,6 +61,8 @@ class EvaluateConfig:
         images: Number of images, from the first of the split on, at least 1; all if the split has fewer.
         split: Which of the run's images: test, train or validation.
         seed: Of the draws, at least 0.
+        refine_steps: Gradient steps that improve each image's posterior before it is drawn from, at least 0; default:
+            as the run was trained (guide.refine_steps).
         json: File to write the numbers to.
         arviz: netCDF file to write for ArviZ, with at most 100,000 particles. Beside it go a k-hat plot and a
             posterior predictive check, NAME_khat.png and NAME_posterior_predictive.png.
@@ -72,6 +75,7 @@ class EvaluateConfig:
     images: int = 1000
     split: Literal["test", "train", "validation"] = "test"
     seed: int = 0
+    refine_steps: int | None = None
     json: str | None = None
     arviz: str | None = None
     overwrite: bool = False
@@ -89,7 +93,7 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     """
     _check(config)
     keep_freed_memory()
-    run = open_trained(Path(config.run))
+    run = _refine(open_trained(Path(config.run)), config.refine_steps)
     images = getattr(run.data, config.split)[: config.images]
     if len(images) == 0:
         raise UserError(f"expected images in the {config.split} split of {run.data.name}, found none: choose another")
@@ -105,6 +109,7 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     about = {"particles": config.particles, "images": len(images), "split": config.split, "seed": config.seed}
     numbers |= {
         **about,
+        "refine_steps": run.pair.refinement.steps,
         "data": run.data.name,
         "run": str(run.path),
         "versions": versions(),
@@ -122,14 +127,21 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     return numbers
 
 
+def _refine(run: Run, steps: int | None) -> Run:
+    """Take so many steps of refinement in place of the run's own."""
+    if steps is None:
+        return run
+    return replace(run, pair=replace(run.pair, refinement=replace(run.pair.refinement, steps=steps)))
+
+
 def weigh(run: Run, observed: Canvas, config: EvaluateConfig) -> tuple[Evidence, Terms]:
     """Weigh all particles; give what they tell of all images, and the weights of those that are to be saved."""
-    sampling = fitted_sampling(config.particles, config.seed)
+    model, guide, sampling = run.pair.model, run.pair.guide, fitted_sampling(config.particles, config.seed)
     num_saved = min(len(observed), max(1, MOST_SAVED // config.particles)) if config.arviz is not None else 1
     evidence, saved = [], []
     # On a terminal a bar; elsewhere (a log file) nothing.
     with tqdm(total=config.particles * len(observed), unit=" particles", unit_scale=True, disable=None) as bar:
-        for chosen, terms in particle_terms(run.pair.model, run.pair.guide, observed, sampling, bar.update):
+        for chosen, terms in particle_terms(model, guide, observed, sampling, bar.update):
             if not terms.neg_elbo.isfinite().all():
                 raise UserError(
                     f"image {chosen.start} or a neighbour has no finite likelihood under {run.path}: its weights are "
@@ -171,6 +183,8 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError(f"--images must be at least 1, got {config.images}")
     if not 0 <= config.seed < 2**63:
         raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    if config.refine_steps is not None and config.refine_steps < 0:
+        raise UserError(f"--refine_steps must be at least 0, got {config.refine_steps}")
     if config.arviz is not None and config.particles > MOST_PARTICLES_SAVED:
         raise UserError(f"--arviz takes at most {MOST_PARTICLES_SAVED:,} --particles, got {config.particles:,}")
     files = [("--json", config.json), *(("--arviz", file) for file in saved_files(config.arviz))]

@@ -77,6 +77,7 @@ def describe(numbers: dict[str, Any], latent_size: int) -> str:
     lines = [
         f"{numbers['images']:,} {numbers['split']} images of {numbers['data']}, {numbers['particles']:,} particles "
         f"each, seed {numbers['seed']}; nats per image, +- standard error over images",
+        *([f"each posterior refined by {steps} gradient steps"] if (steps := numbers["refine_steps"]) else []),
         f"-ELBO {_with_error(numbers['neg_elbo'], errors['1'])}: reconstruction {reconstruction:.2f}, "
         f"KL {_with_error(numbers['kl'], numbers['kl_standard_error'])}",
         "upper bounds on -log p(x):",

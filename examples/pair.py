@@ -6,7 +6,9 @@ import torch
 from pyro.nn import PyroModule
 
 from guides import GUIDES
+from guides.auto import AUTO_GUIDES
 from inference.objectives import build_objective
+from inference.refinement import Refinement, refined
 from inference.task import Weights
 from models import MODELS
 from rnp_pyro.config import Config, likelihood_name
@@ -20,17 +22,31 @@ NO_CLOSED_KL = ("full_rank", "flow")
 
 @dataclass(frozen=True)
 class Pair:
-    """A model, its guide, and whether they observe binary pixels."""
+    """A model, its guide, and what they observe.
+
+    Args:
+        model: The generative program.
+        amortized: The posterior program as the network gives it.
+        refinement: How far each image's posterior is improved from there.
+        binary: Whether they observe binary pixels.
+        seed: The run's.
+    """
 
     model: PyroModule
-    guide: PyroModule
+    amortized: PyroModule
+    refinement: Refinement
     binary: bool
     seed: int
 
     @property
+    def guide(self) -> PyroModule:
+        """The posterior program."""
+        return refined(self.model, self.amortized, self.refinement)
+
+    @property
     def modules(self) -> Weights:
         """Both, as one module to save and load."""
-        return Weights(self.model, self.guide)
+        return Weights(self.model, self.amortized)
 
     def prepare(self, images: ByteImages, step: int) -> Canvas:
         """Turn a training batch's bytes into what the likelihood observes; binary pixels are drawn anew each step."""
@@ -56,6 +72,11 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
     if not 0 <= config.seed < 2**63:
         raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
     _check_name("model.name", config.model.name, MODELS)
+    if config.guide.name in AUTO_GUIDES:
+        raise UserError(
+            f"{config.guide.name} has parameters for each of one fixed set of images, and training goes through many: "
+            f"expected --guide.name {', '.join(GUIDES)}; with a library call it can be fitted, see docs/guides.md"
+        )
     _check_name("guide.name", config.guide.name, GUIDES)
     build_objective(config.train)
     if config.train.objective == "analytic_kl" and config.guide.name in NO_CLOSED_KL:
@@ -67,7 +88,9 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
         torch.manual_seed(config.seed)
         model = MODELS[config.model.name](config.model, image_shape)
         guide = GUIDES[config.guide.name](config.guide, model.decoder)
-    return Pair(model, guide, likelihood_name(config.model, image_shape) == "bernoulli", config.seed)
+    refinement = Refinement(config.guide.refine_steps, config.guide.refine_rate, config.guide.refine_particles)
+    refined(model, guide, refinement)  # refuses settings that do not fit
+    return Pair(model, guide, refinement, likelihood_name(config.model, image_shape) == "bernoulli", config.seed)
 
 
 def _check_name(option: str, name: str, table: dict) -> None:

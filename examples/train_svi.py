@@ -138,7 +138,7 @@ def _train_and_report(
     resumed: dict[str, Any] | None,
 ) -> Path:
     validation = pair.prepare_fixed(data.validation[: config.train.validation_images])
-    task = Task(pair.model, pair.guide, data.train, validation, pair.prepare, config.seed)
+    task = Task(pair.model, pair.amortized, data.train, validation, pair.prepare, config.seed, pair.refinement)
     observer = RunObserver(run, resumed["step"] if resumed else None, silent=not fabric.is_global_zero)
     with observer.watching():
         outcome = train(task, config.train, progress, fabric, observer, resumed)

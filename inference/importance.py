@@ -10,7 +10,7 @@ bound the memory and change nothing else.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyro
 import torch
 from jaxtyping import Int64
 from pyro import poutine
+from pyro.infer.autoguide import AutoGuide, AutoNormal
 from pyro.nn import PyroModule
 from pyro.poutine import Trace
 
@@ -25,6 +26,7 @@ from inference.diagnostics import psis
 from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
 from inference.evaluate import evaluating
 from inference.particles import DrawNamed
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import remembering
 
@@ -101,7 +103,11 @@ def particle_terms(
     Yields:
         Which images, and their terms ``[particles, images]`` in float64 on the CPU; ``-terms.neg_elbo`` is the log
         weight.
+
+    Raises:
+        UserError: If the guide has no density for each image.
     """
+    sampling = _fit_to_guide(sampling, guide, len(images))
     for begin in range(0, len(images), sampling.image_chunk):
         chosen = slice(begin, min(begin + sampling.image_chunk, len(images)))
         index = torch.arange(chosen.start, chosen.stop)
@@ -113,6 +119,18 @@ def particle_terms(
                 parts.append(_weigh(model, guide, images[chosen], DrawNamed(sampling.seed, names, index)))
             advance(names.numel())
         yield chosen, _join(parts)
+
+
+def _fit_to_guide(sampling: Sampling, guide: PyroModule, num_images: int) -> Sampling:
+    """Take all images side by side where Pyro's own guides hold them; of those only one has a density of each."""
+    if not isinstance(guide, AutoGuide):
+        return sampling
+    if not isinstance(guide, AutoNormal):
+        raise UserError(
+            "weights need a density q(z | x) of each image: expected an amortized guide or AutoNormal, got "
+            f"{type(guide).__name__}"
+        )
+    return replace(sampling, image_chunk=num_images)
 
 
 def log_weights(
@@ -213,8 +231,13 @@ def check_honest(model_trace: Trace, guide_trace: Trace) -> None:
     assert PART_TERM not in sites[0], "the part term is for training only"
     for name, site in [item for part in sites for item in part.items()]:
         assert torch.as_tensor(site["scale"] == 1).all(), f"expected KL weight 1, got {site['scale']} at site {name}"
-    latent = [{name for name, site in part.items() if not site["is_observed"]} for part in sites]
+    latent = [{name for name, site in part.items() if not _is_aside(site)} for part in sites]
     assert latent[0] == latent[1], f"expected a guide for just the model's latents {latent[0]}, got {latent[1]}"
+
+
+def _is_aside(site: dict[str, Any]) -> bool:
+    """Tell observations, and the draws of Pyro's own guides that are only on the way to a latent."""
+    return site["is_observed"] or site["infer"].get("is_auxiliary", False)
 
 
 def _particle_plate(size: int) -> Any:

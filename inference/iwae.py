@@ -11,9 +11,7 @@ a guide's signal vanish in noise as K grows (Rainforth et al. 2018). Doubly repa
 where log w is scored with the guide's parameters fixed.
 """
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 from typing import Any
@@ -23,9 +21,9 @@ import torch
 from pyro import poutine
 from pyro.infer import ELBO
 from pyro.poutine import Trace
-from torch import nn
 
 from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
+from inference.gradient import fixed
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
 
@@ -101,29 +99,14 @@ class Gate:
 def _rescored(model: Any, guide: Any, images: Canvas, gate: Gate) -> tuple[Trace, Trace]:
     """Draw from the guide, and score the gated draws by the model and by the guide with its parameters fixed."""
     ours = {id(parameter) for parameter in model.parameters()}
-    with _fixed(parameter for parameter in guide.parameters() if id(parameter) in ours):
+    with fixed(parameter for parameter in guide.parameters() if id(parameter) in ours):
         drawn = poutine.trace(guide).get_trace(images)
     for name, site in random_sites(drawn).items():
         drawn.nodes[name] = {**site, "value": gate(site["value"])}
     model_trace = poutine.trace(poutine.replay(model, trace=drawn)).get_trace(images)
-    with _fixed(guide.parameters()):
+    with fixed(guide.parameters()):
         guide_trace = poutine.trace(poutine.replay(guide, trace=drawn)).get_trace(images)
     return model_trace, guide_trace
-
-
-@contextmanager
-def _fixed(parameters: Iterator[nn.Parameter]) -> Iterator[None]:
-    """Compute with parameters as if they were constants."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    try:
-        for parameter in trained:
-            parameter.requires_grad_(False)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*was not registered in the param store", UserWarning)
-            yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
 
 
 def _log_prob(trace: Trace, wanted: Callable[[str], bool]) -> Float[Tensor, "particles images"]:

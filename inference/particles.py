@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float64, Int64
+from pyro.distributions import Delta
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, TransformedDistribution
@@ -32,7 +33,7 @@ class DrawNamed(Messenger):
     """
 
     def __init__(
-        self, seed: int, particles: Int64[Tensor, "particles images"], images: Int64[Tensor, " images"]
+        self, seed: int, particles: Int64[Tensor, "*particles images"], images: Int64[Tensor, " images"]
     ) -> None:
         super().__init__()
         self.seed, self.names = seed, MOST_IMAGES * particles + images
@@ -68,6 +69,8 @@ def quantile(fn: Distribution, uniform: Float64[Tensor, "*shape"]) -> Tensor:
         for transform in fn.transforms:
             value = transform(value)
         return value
+    if isinstance(fn, Delta):
+        return fn.v
     if isinstance(fn, Normal):
         return fn.loc + fn.scale * torch.special.ndtri(uniform).to(fn.loc)
     if isinstance(fn, MultivariateNormal):

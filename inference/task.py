@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from pyro.nn import PyroModule
 from torch import nn
 
+from inference.refinement import AS_IT_IS, Refinement
 from rnp_pyro.shapes import ByteImages, Canvas
 
 COLUMNS = (
@@ -46,11 +47,12 @@ class Task:
 
     Args:
         model: The generative program.
-        guide: The posterior program.
+        guide: The posterior program, amortized.
         images: Training images, ``[N C H W]``.
         validation: Prepared validation images; may be empty.
         prepare: From bytes and a step to what the likelihood observes.
         seed: Of batches and noise.
+        refinement: How far each image's posterior is improved from where the guide starts it.
     """
 
     model: PyroModule
@@ -59,6 +61,7 @@ class Task:
     validation: Canvas
     prepare: Prepare
     seed: int
+    refinement: Refinement = AS_IT_IS
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pyro
 import torch
 from lightning_fabric import Fabric
+from pyro.nn import PyroModule
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -19,6 +20,7 @@ from inference.elbo import Terms
 from inference.evaluate import elbo_terms, seeded
 from inference.gradient import clipped_gradient, make_optimizer
 from inference.objectives import build_objective
+from inference.refinement import refined
 from inference.schedule import Progress, rates
 from inference.task import Observer, Outcome, Task, Weights
 from rnp_pyro.config import TrainConfig
@@ -79,7 +81,7 @@ class _Run:
         self.elbo = build_objective(config)
         self.weights = Weights(task.model, task.guide)
         self.loss, self.optimizer = fabric.setup(
-            self.elbo(task.model, task.guide), make_optimizer(config, self.weights)
+            self.elbo(task.model, self._posterior(self.weights)), make_optimizer(config, self.weights)
         )
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
@@ -140,6 +142,10 @@ class _Run:
             **_means(self.elbo.terms),
         )
 
+    def _posterior(self, pair: Weights) -> PyroModule:
+        """Give the guide of a pair of modules, refined if it is to be."""
+        return refined(pair.model, pair.guide, self.task.refinement)
+
     def _now(self) -> float:
         """Read progress off the first process's clock: all must take the same steps."""
         return self.fabric.broadcast(self.progress(self.step, self.seconds))
@@ -176,7 +182,7 @@ class _Run:
         pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
         if len(self.task.validation):
             images = self.task.validation.to(self.fabric.device, next(pair.parameters()).dtype)
-            found = _means(elbo_terms(pair.model, pair.guide, images, self.task.seed))
+            found = _means(elbo_terms(pair.model, self._posterior(pair), images, self.task.seed))
             self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
             warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup
             if warm and found["kl"] < LEAST_KL and self.fabric.is_global_zero:

@@ -265,18 +265,23 @@ class Tree(nn.Module):
 
 
 @contextmanager
-def remembering(decoder: object) -> Iterator[None]:
+def remembering(decoder: object, afresh: bool = False) -> Iterator[None]:
     """Walk programs of equal latents with the networks that were generated first, while this lasts.
 
     A guide that walks the tree and the model that scores the walk generate the same networks; generated once, they are
     multiplied with twice, and their gradients are added up. Gradients are those of the first walk's latents: where the
     second walk's are to be cut off, do without. For a decoder that is no tree it does nothing.
+
+    Args:
+        decoder: The tree.
+        afresh: Whether to start from nothing inside of another such walk, and go back to what it knew; else the outer
+            one serves.
     """
-    if not isinstance(decoder, Tree) or decoder.memory is not None:
+    if not isinstance(decoder, Tree) or (decoder.memory is not None and not afresh):
         yield
         return
-    decoder.memory = {}
+    outer, decoder.memory = decoder.memory, {}
     try:
         yield
     finally:
-        decoder.memory = None
+        decoder.memory = outer

@@ -77,6 +77,35 @@ def test_bounds_are_those_of_the_run(digits_run):
     assert numbers["nll"]["10"] == pytest.approx(expected.item(), rel=1e-6)
 
 
+def test_refined_posteriors_have_tighter_bounds(call, digits_run, tmp_path: Path):
+    bounds = []
+    for steps in (0, 10):
+        done = call(
+            "evaluate",
+            digits_run[0],
+            "--particles=64",
+            "--images=4",
+            f"--refine_steps={steps}",
+            f"--json={tmp_path / str(steps)}",
+        )
+        assert ("each posterior refined by 10 gradient steps" in done.out) == (steps == 10)
+        numbers = json.loads((tmp_path / str(steps)).read_text())
+        assert numbers["refine_steps"] == steps
+        bounds.append(numbers["neg_elbo"])
+    assert bounds[1] < bounds[0] - 1
+
+
+def test_a_run_trained_refined_is_used_refined(call, digits_run, tmp_path: Path):
+    run = tmp_path / "run"
+    settings = ["--config", digits_run[0] / "config.yaml", "--run", run, "--guide.refine_steps=1", "--train.steps=2"]
+    call("train_svi", *settings)
+    assert "refined by 1 gradient steps" in call("evaluate", run, "--particles=4", "--images=4").out
+    assert "refined by" not in call("evaluate", run, "--particles=4", "--images=4", "--refine_steps=0").out
+    call("train_svi", "--resume", run, "--train.steps=3")
+    call("parse", run, "--index", "0", "--out", tmp_path / "parse")
+    assert (tmp_path / "parse").is_dir()
+
+
 def test_run_twice_it_prints_the_same(call, digits_run):
     arguments = digits_run[0], "--particles=30", "--images=4"
     one, other = (call("evaluate", *arguments) for _ in range(2))

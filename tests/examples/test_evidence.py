@@ -22,7 +22,7 @@ def evidence() -> Evidence:
     )
 
 
-ABOUT = {"particles": 40, "images": 4, "split": "test", "seed": 7, "data": "digits"}
+ABOUT = {"particles": 40, "images": 4, "split": "test", "seed": 7, "data": "digits", "refine_steps": 0}
 
 
 def test_averages_over_images(evidence: Evidence):
