@@ -7,16 +7,14 @@ import pyro
 import pytest
 import torch
 from linear_gaussian import LinearGaussian, LinearGuide, draw_images, exact_evidence
-from pairs import PAIRS
 from pyro import poutine
 from pyro.infer import RenyiELBO
 
 from inference.elbo import FreeBitsELBO, WeighLatents
 from inference.iwae import ImportanceWeightedELBO
-from inference.objectives import OBJECTIVES, build_objective
+from inference.objectives import build_objective
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.tree import remembering
 
 MakePair = Callable[..., tuple]
 
@@ -26,36 +24,11 @@ def config(objective: str, **changes: object) -> TrainConfig:
     return replace(TrainConfig(), **{"objective": objective, "num_particles": particles, **changes})
 
 
-def fits(guide: str, objective: str) -> bool:
-    return not (guide in ("full_rank", "flow") and objective == "analytic_kl")
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize(("name", "guide"), PAIRS)
-def test_every_pair_takes_two_steps_with_every_objective(
-    make_pair: MakePair, images: torch.Tensor, name: str, guide: str, objective: str
-):
-    pair = make_pair(name, guide, likelihood="bernoulli")
-    elbo = build_objective(config(objective))
-    loss = elbo(*pair)
-    optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3)
-    with pyro.get_param_store().scope():
-        if not fits(guide, objective):
-            with pytest.raises(UserError, match=r"z\.\d has none: expected --guide.name"):
-                loss(images)
-            return
-        for _ in range(2):
-            optimizer.zero_grad()
-            with WeighLatents(0.5), remembering(pair[0].decoder if elbo.one_walk else None):
-                value = loss(images)
-                value.backward()
-            assert value.isfinite()
-            missing = [key for key, parameter in loss.named_parameters() if parameter.grad is None]
-            assert not missing
-            optimizer.step()
-    assert elbo.terms is not None
-    assert elbo.terms.neg_elbo.isfinite().all()
-    assert all(parameter.requires_grad for parameter in loss.parameters())
+@pytest.mark.parametrize("guide", ["full_rank", "flow"])
+def test_without_a_formula_there_is_no_closed_kl(make_pair: MakePair, images: torch.Tensor, guide: str):
+    loss = build_objective(config("analytic_kl"))(*make_pair(guide=guide))
+    with pyro.get_param_store().scope(), pytest.raises(UserError, match=r"z\.2 has none: expected --guide.name"):
+        loss(images)
 
 
 @pytest.fixture

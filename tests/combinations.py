@@ -1,0 +1,48 @@
+"""Everything that can be chosen independently, combined; and few combinations in which any two choices meet."""
+
+from itertools import combinations, product
+from typing import NamedTuple, get_args
+
+from guides import GUIDES
+from inference.objectives import OBJECTIVES
+from models import MODELS
+from models.likelihood import LIKELIHOODS
+from rnp_pyro.node_scales import NodeLatents
+
+
+class Combination(NamedTuple):
+    """One choice of each kind."""
+
+    model: str
+    guide: str
+    objective: str
+    likelihood: str
+    node_latents: str
+
+    @property
+    def refusal(self) -> str | None:
+        """What a user is told who asks for it, as a regular expression; None if it fits."""
+        if self.guide in ("full_rank", "flow") and self.objective == "analytic_kl":
+            return "has no KL in closed form: expected --guide.name resnet or ladder"
+        if self.model == "vae" and self.node_latents != "none":
+            return "the vae has no nodes: expected --model.node_latents none"
+        if self.guide == "ladder" and self.node_latents == "none":
+            return "the ladder guide infers latents at nodes: expected --model.name rnp with --model.node_latents"
+        return None
+
+
+ALL = [Combination(*one) for one in product(MODELS, GUIDES, OBJECTIVES, LIKELIHOODS, get_args(NodeLatents))]
+VALID = [one for one in ALL if one.refusal is None]
+REFUSED = [one for one in ALL if one.refusal is not None]
+
+
+def pairwise(all_of_them: list[Combination]) -> list[Combination]:
+    """Choose few in which any two choices that occur together do: greedily, the one with the most new pairs first."""
+    pairs = {one: set(combinations(enumerate(one), 2)) for one in all_of_them}
+    left = set().union(*pairs.values())
+    chosen = []
+    while left:
+        best = max(all_of_them, key=lambda one: len(pairs[one] & left))
+        chosen.append(best)
+        left -= pairs[best]
+    return chosen
