@@ -1,4 +1,4 @@
-"""What the README shows must run."""
+"""What the README and the page on guides show must run."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,12 @@ from models import MODELS
 from rnp_pyro.config import GuideConfig, ModelConfig
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+GUIDES_PAGE = README.parent / "docs" / "guides.md"
+
+
+def blocks(page: Path) -> list[str]:
+    """Give a page's blocks of Python."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 @pytest.fixture(autouse=True)
@@ -26,22 +31,39 @@ def _single_precision():
 
 
 def test_library_example_runs_and_prints_shapes(capsys):
-    exec(compile(BLOCKS[0], "README", "exec"), {})
+    exec(compile(blocks(README)[0], "README", "exec"), {})
     printed = capsys.readouterr().out
     assert "torch.Size([5, 4, 2, 3]), torch.Size([5, 16, 2, 3])" in printed
     assert "torch.Size([5, 1, 28, 28])" in printed
 
 
-def test_guide_example_trains():
-    namespace: dict = {"__name__": "guides.linear"}
-    exec(compile(BLOCKS[1], "README", "exec"), namespace)
+@pytest.mark.parametrize(
+    ("page", "module", "node_latents"),
+    [
+        (README, "guides.linear", "none"),
+        (GUIDES_PAGE, "guides.glance", "both"),
+        (GUIDES_PAGE, "guides.glance", "state"),
+    ],
+)
+def test_guide_examples_train(page: Path, module: str, node_latents: str):
+    namespace: dict = {"__name__": module}
+    exec(compile(blocks(page)[1], str(page), "exec"), namespace)
     pyro.clear_param_store()
-    model = MODELS["rnp"](ModelConfig(), (1, 28, 28))
+    model = MODELS["rnp"](ModelConfig(node_latents=node_latents), (1, 28, 28))
     guide = namespace["build"](GuideConfig(), model.decoder)
     svi = SVI(model, guide, Adam({"lr": 1e-3}), Trace_ELBO())
     images = (torch.rand(8, 1, 28, 28) < 0.1).float()
     losses = [svi.step(images) for _ in range(8)]
     assert losses[-1] < losses[0]
+    latents = [set(pyro.poutine.trace(program).get_trace(images).stochastic_nodes) for program in (model, guide)]
+    assert latents[0] == latents[1]
+    pyro.clear_param_store()
+
+
+def test_pyros_own_guides_example(capsys):
+    pyro.clear_param_store()
+    exec(compile(blocks(GUIDES_PAGE)[0], str(GUIDES_PAGE), "exec"), {})
+    assert capsys.readouterr().out.splitlines()[1:] == ["torch.Size([3, 4, 32])", "torch.Size([4])"]
     pyro.clear_param_store()
 
 
