@@ -10,6 +10,8 @@ are checked by jaxtyping and beartype; at run time they cost nothing.
 | ``T`` | steps of a program |
 | ``C H W`` | channels, rows and columns of an image, a canvas or a part |
 | ``P Q`` | generated parameters of one state network and of one policy network |
+| ``U`` | units of a hypernetwork's last hidden layer, which its heads read |
+| ``D`` | numbers in a decoded patch, channels x rows x columns |
 | ``p`` | rows and columns of a patch |
 | ``M`` | programs side by side, batch and nodes flattened; also children, where N are their parents |
 | ``B`` | images, where no other dimension may stand to the left (``reference.py``) |

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from rnp_pyro.build import build_tree, check_tree
 from rnp_pyro.config import ModelConfig, TreeConfig, likelihood_name
 from rnp_pyro.errors import UserError
 from rnp_pyro.tree import Tree
+from rnp_pyro.unroll import Recurrence, default_chunk, unroll
 
 MakeConfig = Callable[..., TreeConfig]
 
@@ -115,3 +117,19 @@ def test_every_setting_of_a_tree_reaches_it(tiny_config: MakeConfig):
 )
 def test_auto_is_bernoulli_for_grey_and_normal_for_colour(name: Any, channels: int, expected: str):
     assert likelihood_name(ModelConfig(likelihood=name), (channels, 12, 12)) == expected
+
+
+@pytest.mark.parametrize(("chunk", "expected"), [(0, None), (3, 3)])
+def test_how_to_compute_reaches_the_engine(tiny_config: MakeConfig, chunk: int, expected: int | None):
+    tree = build_tree(tiny_config(chunk=chunk, recompute=True), 6, (1, 12, 12))
+    seen: list[Recurrence] = []
+
+    def record(*arguments: Any) -> tuple[torch.Tensor, ...]:
+        seen.append(arguments[-1])
+        return unroll(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rnp_pyro.tree.unroll", record)
+        tree.unfold(torch.randn(4, 6))
+    assert all(one.recompute for one in seen)
+    assert [one.chunk for one in seen] == 2 * [expected or default_chunk(torch.randn(4, 6), tree.hypernets.shapes)]

@@ -284,3 +284,21 @@ def test_one_fixed_hypernet_leaves_the_others_gradient(hypernets: Pair):
     state.requires_grad_(False)
     found = torch.autograd.grad(weighted(unroll(*hypernets, z, PLAIN)), wanted)
     torch.testing.assert_close(found, expected, **TIGHT)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason="needs an accelerator")
+def test_an_accelerator_gives_the_same(hypernets: Pair):
+    """In float32, which every accelerator has."""
+    device = torch.accelerator.current_accelerator()
+    assert device is not None
+    z = programs(7).detach().float()
+    found = []
+    for place in (torch.device("cpu"), device):
+        pair = tuple(hypernet.float().to(place) for hypernet in hypernets)
+        leaf = z.to(place).requires_grad_()
+        outputs = unroll(*pair, leaf, PLAIN)
+        loss = sum(output.square().sum() for output in outputs)
+        found.append([*outputs, *torch.autograd.grad(loss, [leaf, *parameters(pair)])])  # type: ignore[arg-type]
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other.cpu(), rtol=1e-4, atol=1e-4)
