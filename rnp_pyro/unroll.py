@@ -116,7 +116,7 @@ class _Unroll(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, recurrence: Recurrence, *inputs: Tensor) -> tuple[Tensor, ...]:
         chunks = [(None if recurrence.recompute else made, tape) for made, tape in _chunks(recurrence, inputs)]
-        # Chunks are neither inputs nor outputs: nobody can change them, and they hold no cycle. Plain attributes will do.
+        # Chunks are neither inputs nor outputs: nobody can change them, they hold no cycle; plain attributes will do.
         ctx.recurrence, ctx.chunks = recurrence, chunks
         ctx.save_for_backward(*inputs)
         return _outputs([tape for _, tape in chunks])
