@@ -96,7 +96,8 @@ def _read(name: str) -> dict[str, Any]:
 def command(arguments: Sequence[str]) -> None:
     """Read the command line and compare."""
     parser = make_parser("compare_runs", DESCRIPTION)
-    for option, text in (("--first", "two or more, their training ended"), ("--second", "the partners in that order")):
+    options = {"--first": "two or more, their training ended", "--second": "as many, their partners in that order"}
+    for option, text in options.items():
         parser.add_argument(option, nargs="+", required=True, metavar="RUN", help=f"Run directories: {text}.")
     values = parser.parse_args(list(arguments))
     main(CompareConfig(values.first, values.second))

@@ -82,7 +82,7 @@ def main(config: EditConfig) -> list[Path]:
     if not low <= len(values) <= high:
         wanted = str(low) if low == high else f"{low} or {high}"
         raise UserError(
-            f"{config.operation} takes {wanted} of --index, --image and --tree, got {len(values)}: name as many images"
+            f"{config.operation} takes {wanted} of --index, --image and --tree, got {len(values)}: give exactly as many"
         )
     edit = OPERATIONS[operation](tree, values, names, config)
     out = Path(config.out)

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 from pyro import poutine
-from torch.distributions import TransformedDistribution
+from torch.distributions import Distribution, TransformedDistribution
 
 from examples.cli import check_output, make_parser, run_command
 from examples.pair import Pair
@@ -31,8 +31,10 @@ DESCRIPTION = (
     "Write the codes of a run's images for further analysis, one array a key, N images first. K is the root's level, "
     "Z the size of a program; nodes are those of one level, children of one parent adjacent, in the order of their "
     "steps. z.K: the guide's mean of the root program [N, Z]. posterior_scale.K: the guide's standard deviation of it "
-    "[N, Z]. For each level L below the root: z.L, the programs that z.K unfolds into [N, nodes, Z]; action.L, what "
-    "the policies emitted, unbounded [N, nodes, 6]: scale x and y, rotation, shear, translation x and y; pose.L "
+    "[N, Z], but for a flow, which has no formula for it. Where nodes are random, posterior_scale.SITE for each of "
+    "their sites, z.L.STEP and action.L.STEP, given their ancestors' means [N, parents, Z or 6]. For each level L "
+    "below the root: z.L, the programs that z.K unfolds into, or the guide's means [N, nodes, Z]; action.L, what the "
+    "policies emitted, unbounded [N, nodes, 6]: scale x and y, rotation, shear, translation x and y; pose.L "
     "[N, nodes, 2, 3], the map from a node's frame to its parent's, both over [-1, 1], x to the right and y down. "
     "images_index: each image's position in the split [N]. labels: its class [N], where the data have classes. The "
     "flat baseline has only z.0 and posterior_scale.0."
@@ -94,8 +96,7 @@ def encode(pair: Pair, images: Canvas) -> dict[str, Tensor]:
         images: ``[N C H W]`` as the likelihood wants them, on the pair's device.
 
     Returns:
-        ``z.L``, ``action.L`` and ``pose.L`` for each level, and ``posterior_scale.K`` unless the guide is a flow; see
-        ``DESCRIPTION``.
+        ``z.L``, ``action.L`` and ``pose.L`` for each level, and the posterior's scales; see ``DESCRIPTION``.
     """
     with evaluating(pair.model, pair.guide):
         chunks = [_encode_chunk(pair, chunk) for chunk in images.split(CHUNK)]
@@ -106,16 +107,21 @@ def _encode_chunk(pair: Pair, images: Canvas) -> dict[str, Tensor]:
     decoder = pair.model.decoder
     with TakeMeans():
         sites = random_sites(poutine.trace(pair.guide).get_trace(images))
-    posterior = sites[decoder.root_site]["fn"]
-    codes = {decoder.root_site: sites[decoder.root_site]["value"]}
-    if not isinstance(posterior, TransformedDistribution):  # a flow's standard deviation has no formula
-        codes[f"posterior_scale.{decoder.num_levels}"] = posterior.stddev
+    root = sites[decoder.root_site]
+    codes = {decoder.root_site: root["value"], **_scale(str(decoder.num_levels), root["fn"])}
+    for name, site in sites.items():
+        codes |= {} if site is root else _scale(name, site["fn"])
     if isinstance(decoder, Tree):
         parse = unfold_as_drawn(decoder, {name: site["value"] for name, site in sites.items()})
         for level in reversed(range(decoder.num_levels)):
             nodes = parse.at(level)
             codes |= {f"z.{level}": nodes.z, f"action.{level}": nodes.action, f"pose.{level}": nodes.pose}
     return codes
+
+
+def _scale(name: str, posterior: Distribution) -> dict[str, Tensor]:
+    """Give a site's standard deviation; a flow's has no formula."""
+    return {} if isinstance(posterior, TransformedDistribution) else {f"posterior_scale.{name}": posterior.stddev}
 
 
 def _check(config: EncodeConfig, out: Path) -> None:

@@ -19,7 +19,7 @@ from examples.memory import keep_freed_memory
 from examples.report import EVALUATION_SEED, git_commit, versions
 from examples.run import Run, open_trained
 from examples.train_svi import launch
-from inference.arviz_export import Weighed, arviz_groups, read_netcdf, save_netcdf
+from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, save_netcdf
 from inference.elbo import Terms
 from inference.evaluate import latent_means, reconstruct
 from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
@@ -117,11 +117,11 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     }
     print(describe(numbers, latent_size=means.shape[-1]))
     print(verdict(evidence.khat, config.particles))
+    weighed = WeighedImages(observed[: saved.kl.shape[-1]], saved, config.seed)
+    groups = arviz_groups(run.pair.model, run.pair.guide, weighed) if config.arviz is not None else {}
     if config.json is not None:
         _write([Path(config.json)], lambda path: write_json(path, numbers))
     if config.arviz is not None:
-        weighed = Weighed(observed[: saved.kl.shape[-1]], saved, config.seed)
-        groups = arviz_groups(run.pair.model, run.pair.guide, weighed)
         attributes = {"inference_library": "rnp-pyro", "split": config.split, "data": run.data.name}
         _write(saved_files(config.arviz), lambda path: (save_netcdf(groups, path, attributes), draw_checks(path)))
     return numbers

@@ -95,12 +95,25 @@ def verdict(images: Sequence[Numbers]) -> str:
     ]
     if len(weighed) < len(images):
         lines[1] += ": a few weights decide their log p(x), which may be larger; compare the annealed estimate"
+    low = [numbers for numbers in images if _below_its_bound(numbers)]
+    if low:
+        lines.append(
+            f"log p(x) came out below the best bound for {', '.join(str(numbers['image']) for numbers in low)}, which "
+            "cannot be: there are too few particles, draws or temperatures, and these numbers are of no use"
+        )
     divergent = sum(numbers["divergences"] for numbers in images)
     return "\n".join([*lines, f"divergent transitions: {divergent}"])
 
 
 def _at_most(value: float | None, limit: float) -> bool:
     return value is not None and value <= limit
+
+
+def _below_its_bound(numbers: Numbers) -> bool:
+    """Say whether log p(x) came out below the best normal's bound by more than chance."""
+    evidence, best = numbers["log_evidence"], numbers["best_elbo"]
+    known = [evidence["value"], best["value"], evidence["standard_error"], best["standard_error"]]
+    return None not in known and known[0] < known[1] - 3 * (known[2] + known[3])
 
 
 def _unless(images: Sequence[Numbers], good: Sequence[Numbers]) -> str:

@@ -44,7 +44,7 @@ Variables = dict[str, tuple[tuple[str, ...], np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Weighed:
+class WeighedImages:
     """Images whose particles were weighed.
 
     Args:
@@ -58,7 +58,7 @@ class Weighed:
     seed: int
 
 
-def arviz_groups(model: PyroModule, guide: PyroModule, weighed: Weighed) -> dict[str, Variables]:
+def arviz_groups(model: PyroModule, guide: PyroModule, weighed: WeighedImages) -> dict[str, Variables]:
     """Make ArviZ's groups from weighed particles.
 
     Args:
@@ -73,7 +73,7 @@ def arviz_groups(model: PyroModule, guide: PyroModule, weighed: Weighed) -> dict
     images, seed = weighed.images, weighed.seed
     shown = images[:MOST_PICTURES]
     log_weight = -weighed.terms.neg_elbo
-    particles = resample(log_weight[:, : len(shown)], NUM_DRAWS, seed)
+    particles = choose_particles(log_weight[:, : len(shown)], NUM_DRAWS, seed)
     log_likelihood = -weighed.terms.reconstruction[:, : len(shown)].gather(0, particles)
     noise = seeded(derive_seed(seed, PREDICTIONS), images.device)
     with evaluating(model, guide), pyro.validation_enabled(False), noise:
@@ -107,7 +107,9 @@ def sample_stats(log_weight: Float[Tensor, "particles images"]) -> Variables:
     }
 
 
-def resample(log_weight: Float[Tensor, "particles images"], num_draws: int, seed: int) -> Int64[Tensor, "draws images"]:
+def choose_particles(
+    log_weight: Float[Tensor, "particles images"], num_draws: int, seed: int
+) -> Int64[Tensor, "draws images"]:
     """Choose particles of each image with probabilities that are their smoothed weights, with replacement."""
     weight = torch.from_numpy(psis(log_weight.numpy()).log_weight).exp()
     generator = torch.Generator().manual_seed(derive_seed(seed, RESAMPLING))

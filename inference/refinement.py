@@ -127,7 +127,7 @@ def refined(model: PyroModule, guide: PyroModule, refinement: Refinement) -> Pyr
         raise UserError(f"refine_rate must be above 0, got {refinement.rate:g}")
     if refinement.num_particles < 1:
         raise UserError(f"refine_particles must be at least 1, got {refinement.num_particles}")
-    return RefinedGuide(model, guide, refinement) if refinement.steps > 0 else guide
+    return RefinedGuide(model, guide, refinement).train(guide.training) if refinement.steps > 0 else guide
 
 
 def climb(model: PyroModule, guide: PyroModule, images: Canvas, refinement: Refinement, seed: int) -> Moves:

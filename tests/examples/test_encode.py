@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from examples.encode import EncodeConfig, encode, main
+from examples.pair import Pair
 from examples.report import EVALUATION_SEED
 from examples.run import open_trained
 from inference.evaluate import latent_means
+from inference.refinement import AS_IT_IS
 
 
 @pytest.fixture
@@ -93,6 +95,21 @@ def test_a_code_depends_neither_on_the_limit_nor_on_chunks(opened, monkeypatch):
         assert torch.allclose(values, whole[name], atol=1e-5), name
     for name, values in encode(opened.pair, images[:2]).items():
         assert torch.allclose(values, whole[name][:2], atol=1e-5), name
+
+
+def test_scales_of_random_nodes_have_their_sites_names(make_pair, images):
+    """Of the guide's normal at each node, given its ancestors' means; but none of a flow."""
+    for guide in ("ladder", "flow"):
+        model, amortized = make_pair(guide=guide, node_latents="both")
+        codes = encode(Pair(model, amortized, AS_IT_IS, binary=True, seed=0), images)
+        sites = {f"z.{level}.{step}" for level in (0, 1) for step in (0, 1)}
+        sites |= {name.replace("z", "action") for name in sites}
+        root = {"2"} if guide == "ladder" else set()
+        scales = {name for name in codes if name.startswith("posterior_scale.")}
+        assert scales == {f"posterior_scale.{name}" for name in sites | root}
+        assert codes["posterior_scale.action.0.1"].shape == (len(images), 2, 6)
+        if guide == "flow":  # its nodes follow the prior, whose scale is one for all images
+            assert torch.equal(*codes["posterior_scale.z.1.0"][:2])
 
 
 def test_all_images_without_a_limit(grey_run, out):

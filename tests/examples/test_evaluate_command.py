@@ -19,7 +19,7 @@ from inference.importance import Sampling, bound, log_weights
 KEYS = [
     "neg_elbo", "nll", "nll_standard_error", "nll_psis", "nll_psis_standard_error", "kl", "kl_standard_error",
     "squared_error", "mse", "khat", "khat_above_0.7", "khat_undefined", "ess", "active_dimensions", "seconds",
-    "particles", "images", "split", "seed", "data", "run", "versions", "git_commit",
+    "particles", "images", "split", "seed", "refine_steps", "data", "run", "versions", "git_commit",
 ]  # fmt: skip
 
 

@@ -61,3 +61,11 @@ def test_chains_that_disagree_are_named(rhat: float | None):
 def test_weights_that_cannot_be_trusted_are_named(khat: float | None):
     lines = verdict([{**NUMBERS, "image": 2, "khat": khat}, NUMBERS]).splitlines()
     assert lines[1].startswith("k-hat of log p(x) is at most 0.7 for 1 of 2; not for 2: a few weights decide")
+
+
+def test_an_evidence_below_its_bound_is_called_out():
+    low = {**NUMBERS, "image": 3, "log_evidence": {"value": -110.0, "standard_error": 0.2}}
+    lines = verdict([NUMBERS, low]).splitlines()
+    assert lines[2].startswith("log p(x) came out below the best bound for 3, which cannot be")
+    unknown = {**NUMBERS, "log_evidence": {"value": None, "standard_error": None}}
+    assert "below the best bound" not in verdict([NUMBERS, unknown])

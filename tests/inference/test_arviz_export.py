@@ -9,7 +9,15 @@ import torch
 from linear_gaussian import LinearGaussian, LinearGuide, draw_images, exact_posterior
 
 from inference import arviz_export
-from inference.arviz_export import Weighed, arviz_groups, node_levels, programs, read_netcdf, resample, save_netcdf
+from inference.arviz_export import (
+    WeighedImages,
+    arviz_groups,
+    choose_particles,
+    node_levels,
+    programs,
+    read_netcdf,
+    save_netcdf,
+)
 from inference.diagnostics import import_arviz, is_legacy
 from inference.elbo import Terms
 from inference.importance import Sampling, particle_terms
@@ -24,10 +32,10 @@ def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arviz_export, "NUM_DRAWS", DRAWS)
 
 
-def weigh(model, guide, images: torch.Tensor, seed: int = 3) -> Weighed:
+def weigh(model, guide, images: torch.Tensor, seed: int = 3) -> WeighedImages:
     chunks = [terms for _, terms in particle_terms(model, guide, images, Sampling(PARTICLES, seed))]
     terms = Terms(*(torch.cat([getattr(chunk, name) for chunk in chunks], -1) for name in ("reconstruction", "kl")))
-    return Weighed(images, terms, seed)
+    return WeighedImages(images, terms, seed)
 
 
 SIZES = {"chain": 1, "draw": DRAWS, "image": 4, "latent": 6, "channel": 1}
@@ -109,14 +117,14 @@ def test_arvizs_psis_on_the_file_gives_the_khat_in_the_file(make_pair: MakePair,
     data.close()
 
 
-def test_resampled_draws_have_the_posteriors_moments(monkeypatch: pytest.MonkeyPatch):
+def test_choose_particlesd_draws_have_the_posteriors_moments(monkeypatch: pytest.MonkeyPatch):
     """Of a guide that is off: the weights put it right."""
     monkeypatch.setattr(arviz_export, "NUM_DRAWS", 3000)
     model = LinearGaussian()
     images = draw_images(model, 3)
     guide = LinearGuide(model, shift=0.2, stretch=1.3)
     terms = next(terms for _, terms in particle_terms(model, guide, images, Sampling(5000, 0, 5000, 3)))
-    z = arviz_groups(model, guide, Weighed(images, terms, 0))["posterior"]["z"][1][0, :, :, 0]
+    z = arviz_groups(model, guide, WeighedImages(images, terms, 0))["posterior"]["z"][1][0, :, :, 0]
     loc, scale = (value.numpy() for value in exact_posterior(model, images))
     assert z.mean(0) == pytest.approx(loc, abs=0.05)
     assert z.std(0) == pytest.approx(np.broadcast_to(scale, (3, 3)), rel=0.06)
@@ -135,7 +143,7 @@ def test_predictive_draws_come_from_the_likelihood():
 
 def test_particles_are_chosen_by_their_weights():
     log_weight = torch.tensor([[0.0, -1000.0], [-1000.0, 0.0]])
-    assert resample(log_weight, 5, seed=0).tolist() == [[0, 1]] * 5
+    assert choose_particles(log_weight, 5, seed=0).tolist() == [[0, 1]] * 5
 
 
 def test_it_is_a_function_of_the_seed(make_pair: MakePair, images: torch.Tensor):
