@@ -5,16 +5,17 @@ Bounds on each image's log evidence that become tighter with more particles, and
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from examples.cli import check_output, make_parser, run_command
-from examples.evidence import active_dimensions, as_json, describe, verdict
+from examples.cli import make_parser, run_command
+from examples.evaluate_config import EvaluateConfig, check_evaluation, saved_files
+from examples.evidence import active_dimensions, as_json, check_comparable, describe, paired_difference, verdict
 from examples.memory import keep_freed_memory
 from examples.report import EVALUATION_SEED, git_commit, versions
 from examples.run import Run, open_trained
@@ -23,20 +24,16 @@ from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, sav
 from inference.elbo import Terms
 from inference.evaluate import latent_means, reconstruct
 from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
+from inference.refinement import check_refinement
 from rnp_pyro import figures
-from rnp_pyro.checkpoint import write_json
-from rnp_pyro.config import FabricConfig
+from rnp_pyro.checkpoint import read_json, write_json
+from rnp_pyro.config import FabricConfig, likelihood_name
 from rnp_pyro.data import to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
 
-MOST_PARTICLES = 10_000_000
-"""The weights of one image must fit in memory, several times: here a gigabyte."""
-
 MOST_SAVED = 10_000_000
 """Log weights that a netCDF file holds: 80 MB before compression. Weights of further images are left out."""
-
-MOST_PARTICLES_SAVED = 100_000
 
 Groups = dict[str, Any]
 """From names to xarray data sets."""
@@ -50,38 +47,6 @@ DESCRIPTION = (
 )
 
 
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """What to evaluate, and how thoroughly.
-
-    Args:
-        run: Run directory that train_svi wrote, its training ended.
-        particles: Draws from the guide for each image, 1 to 10,000,000; memory does not grow with their number but
-            for the weights of one image.
-        images: Number of images, from the first of the split on, at least 1; all if the split has fewer.
-        split: Which of the run's images: test, train or validation.
-        seed: Of the draws, at least 0.
-        refine_steps: Gradient steps that improve each image's posterior before it is drawn from, at least 0; default:
-            as the run was trained (guide.refine_steps).
-        json: File to write the numbers to.
-        arviz: netCDF file to write for ArviZ, with at most 100,000 particles. Beside it go a k-hat plot and a
-            posterior predictive check, NAME_khat.png and NAME_posterior_predictive.png.
-        overwrite: Replace files that exist.
-        accelerator: Where to compute: cpu, cuda, mps, ..., or auto: what the machine has.
-    """
-
-    run: str
-    particles: int = 500
-    images: int = 1000
-    split: Literal["test", "train", "validation"] = "test"
-    seed: int = 0
-    refine_steps: int | None = None
-    json: str | None = None
-    arviz: str | None = None
-    overwrite: bool = False
-    accelerator: str = "auto"
-
-
 def main(config: EvaluateConfig) -> dict[str, Any]:
     """Evaluate, print, and write what is asked for.
 
@@ -91,12 +56,16 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     Raises:
         UserError: If anything does not fit; nothing is written then.
     """
-    _check(config)
+    check_evaluation(config)
+    baseline = _read_baseline(config)
     keep_freed_memory()
-    run = _refine(open_trained(Path(config.run)), config.refine_steps)
+    run = _refine(open_trained(Path(config.run)), config)
     images = getattr(run.data, config.split)[: config.images]
     if len(images) == 0:
         raise UserError(f"expected images in the {config.split} split of {run.data.name}, found none: choose another")
+    about = _describe_task(run, config, len(images))
+    if baseline is not None:
+        check_comparable(about, baseline)
     device = launch(FabricConfig(config.accelerator, devices=1)).device
     run.pair.modules.to(device)
     observed = run.pair.prepare_fixed(images, EVALUATION_SEED).to(device, next(run.pair.guide.parameters()).dtype)
@@ -106,32 +75,59 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     errors = (reconstruct(run.pair.model, run.pair.guide, observed) - to_unit(images).to(device)).square()
     means = latent_means(run.pair.guide, observed)[run.pair.model.decoder.root_site]
     numbers = as_json(evidence, errors.cpu(), active_dimensions(means), seconds)
-    about = {"particles": config.particles, "images": len(images), "split": config.split, "seed": config.seed}
-    numbers |= {
-        **about,
-        "refine_steps": run.pair.refinement.steps,
-        "data": run.data.name,
-        "run": str(run.path),
-        "versions": versions(),
-        "git_commit": git_commit(),
-    }
+    numbers |= {**about, **_describe_run(run), "seed": config.seed}
+    if baseline is not None:
+        numbers |= {"baseline": config.baseline, **paired_difference(numbers, baseline)}
     print(describe(numbers, latent_size=means.shape[-1]))
     print(verdict(evidence.khat, config.particles))
-    weighed = WeighedImages(observed[: saved.kl.shape[-1]], saved, config.seed)
+    _save(run, numbers, WeighedImages(observed[: saved.kl.shape[-1]], saved, config.seed), config)
+    return numbers
+
+
+def _describe_task(run: Run, config: EvaluateConfig, num_images: int) -> dict[str, Any]:
+    """Say what is estimated of which images: evaluations that differ in it cannot be compared."""
+    return {
+        "particles": config.particles,
+        "images": num_images,
+        "split": config.split,
+        "data": run.data.name,
+        "image_shape": list(run.data.image_shape),
+        "likelihood": likelihood_name(run.config.model, run.data.image_shape),
+    }
+
+
+def _describe_run(run: Run) -> dict[str, Any]:
+    """Say what was evaluated, and by what."""
+    refinement = {f"refine_{name}": value for name, value in asdict(run.pair.refinement).items()}
+    return {**refinement, "run": str(run.path), "versions": versions(), "git_commit": git_commit()}
+
+
+def _save(run: Run, numbers: dict[str, Any], weighed: WeighedImages, config: EvaluateConfig) -> None:
+    """Write the files that are asked for, once all that is in them is known."""
     groups = arviz_groups(run.pair.model, run.pair.guide, weighed) if config.arviz is not None else {}
     if config.json is not None:
         _write([Path(config.json)], lambda path: write_json(path, numbers))
     if config.arviz is not None:
         attributes = {"inference_library": "rnp-pyro", "split": config.split, "data": run.data.name}
         _write(saved_files(config.arviz), lambda path: (save_netcdf(groups, path, attributes), draw_checks(path)))
+
+
+def _read_baseline(config: EvaluateConfig) -> dict[str, Any] | None:
+    """Read another evaluation's numbers; refuse what is none."""
+    if config.baseline is None:
+        return None
+    numbers = read_json(Path(config.baseline))
+    if not isinstance(numbers, dict) or not isinstance(numbers.get("nll_by_image"), list):
+        raise UserError(f"--baseline: expected a JSON file that evaluate wrote, got {config.baseline}")
     return numbers
 
 
-def _refine(run: Run, steps: int | None) -> Run:
-    """Take so many steps of refinement in place of the run's own."""
-    if steps is None:
-        return run
-    return replace(run, pair=replace(run.pair, refinement=replace(run.pair.refinement, steps=steps)))
+def _refine(run: Run, config: EvaluateConfig) -> Run:
+    """Take the refinement that is asked for in place of the run's own."""
+    asked = {"steps": config.refine_steps, "rate": config.refine_rate, "num_particles": config.refine_particles}
+    refinement = replace(run.pair.refinement, **{name: value for name, value in asked.items() if value is not None})
+    check_refinement(refinement)
+    return replace(run, pair=replace(run.pair, refinement=refinement))
 
 
 def weigh(run: Run, observed: Canvas, config: EvaluateConfig) -> tuple[Evidence, Terms]:
@@ -157,7 +153,7 @@ def weigh(run: Run, observed: Canvas, config: EvaluateConfig) -> tuple[Evidence,
 def draw_checks(path: Path) -> None:
     """Draw the k-hat plot and the posterior predictive check from a netCDF file, beside it."""
     groups = read_netcdf(path)
-    for draw, file in zip(CHECKS.values(), saved_files(str(path))[1:], strict=True):
+    for draw, file in zip(CHECKS, saved_files(str(path))[1:], strict=True):
         figures.save(draw(groups), file)
 
 
@@ -171,36 +167,8 @@ def _draw_predictive(groups: Groups) -> Figure:
     return figures.posterior_predictive(groups["observed_data"]["pixels"].values, drawn)
 
 
-CHECKS: dict[str, Callable[[Groups], Figure]] = {"khat": _draw_khat, "posterior_predictive": _draw_predictive}
-"""From the end of a figure's name to how it is drawn from a netCDF file's groups."""
-
-
-def _check(config: EvaluateConfig) -> None:
-    """Refuse what can be refused before anything is computed."""
-    if not 1 <= config.particles <= MOST_PARTICLES:
-        raise UserError(f"--particles must be within 1 to {MOST_PARTICLES:,}, got {config.particles:,}")
-    if config.images < 1:
-        raise UserError(f"--images must be at least 1, got {config.images}")
-    if not 0 <= config.seed < 2**63:
-        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
-    if config.refine_steps is not None and config.refine_steps < 0:
-        raise UserError(f"--refine_steps must be at least 0, got {config.refine_steps}")
-    if config.arviz is not None and config.particles > MOST_PARTICLES_SAVED:
-        raise UserError(f"--arviz takes at most {MOST_PARTICLES_SAVED:,} --particles, got {config.particles:,}")
-    files = [("--json", config.json), *(("--arviz", file) for file in saved_files(config.arviz))]
-    for option, file in files:
-        if file is not None:
-            check_output(option, Path(file), config.overwrite)
-    if config.json is not None and Path(config.json) in saved_files(config.arviz):
-        raise UserError(f"--json and --arviz must be different files, got {config.json} for both")
-
-
-def saved_files(arviz: str | None) -> list[Path]:
-    """Name the files that ``--arviz`` writes: the netCDF file and the figures drawn from it."""
-    if arviz is None:
-        return []
-    path = Path(arviz)
-    return [path, *(path.with_name(f"{path.stem}_{name}.png") for name in CHECKS)]
+CHECKS: tuple[Callable[[Groups], Figure], ...] = (_draw_khat, _draw_predictive)
+"""How the figures of ``saved_files`` are drawn from a netCDF file's groups."""
 
 
 def _write(files: Sequence[Path], write: Callable[[Path], Any]) -> None:

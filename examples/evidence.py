@@ -4,9 +4,11 @@ from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
+import torch
 
 from inference.diagnostics import FEWEST, TRUSTED_KHAT
 from inference.importance import Evidence
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Latent, Tensor
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -47,8 +49,42 @@ def as_json(
         "ess": evidence.ess.mean().item(),
         "active_dimensions": active,
         "seconds": round(seconds, 1),
+        "nll_by_image": (-evidence.bounds[max(evidence.bounds)]).tolist(),
     }
     return finite(numbers)
+
+
+def check_comparable(about: dict[str, Any], baseline: dict[str, Any]) -> None:
+    """Refuse to compare evaluations of different images, or with different numbers of particles.
+
+    Args:
+        about: What must be equal, by the JSON file's keys.
+        baseline: What another evaluation's JSON file holds.
+
+    Raises:
+        UserError: If something differs.
+    """
+    for key, value in about.items():
+        if baseline.get(key) != value:
+            raise UserError(f"expected a baseline with {key} {value}, as here, got {baseline.get(key, 'none')}")
+
+
+def paired_difference(numbers: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float | None]:
+    """Compare the bounds of all particles of two evaluations image by image.
+
+    Args:
+        numbers: What an evaluation's JSON file holds.
+        baseline: What another's holds, of the same images.
+
+    Returns:
+        ``difference_to_baseline``, the mean over images of the bound on -log p(x) less the baseline's, nats: negative
+        where the baseline is the worse; and its standard error.
+    """
+    ours, theirs = (torch.tensor(one["nll_by_image"], dtype=torch.float64) for one in (numbers, baseline))
+    return {
+        "difference_to_baseline": (ours - theirs).mean().item(),
+        "difference_to_baseline_standard_error": standard_error(ours - theirs),
+    }
 
 
 def standard_error(values: Float[Tensor, " images"]) -> float | None:
@@ -89,6 +125,10 @@ def describe(numbers: dict[str, Any], latent_size: int) -> str:
         f"active latent dimensions: {_number(numbers['active_dimensions'], 0)} of {latent_size}",
         f"{numbers['seconds']:.1f} seconds",
     ]
+    if "baseline" in numbers:
+        key = "difference_to_baseline"
+        difference = _with_error(numbers[key], numbers[f"{key}_standard_error"])
+        lines.append(f"K = {numbers['particles']:,} less that of {numbers['baseline']}: {difference}, paired by image")
     return "\n".join(lines)
 
 

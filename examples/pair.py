@@ -1,6 +1,7 @@
 """A model and its guide, built from settings, and what they observe."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from pyro.nn import PyroModule
@@ -8,7 +9,7 @@ from pyro.nn import PyroModule
 from guides import GUIDES
 from guides.auto import AUTO_GUIDES
 from inference.objectives import build_objective
-from inference.refinement import Refinement, refined
+from inference.refinement import Refinement, check_refinement, refined
 from inference.task import Weights
 from models import MODELS
 from rnp_pyro.config import Config, likelihood_name
@@ -38,7 +39,7 @@ class Pair:
     binary: bool
     seed: int
 
-    @property
+    @cached_property
     def guide(self) -> PyroModule:
         """The posterior program."""
         return refined(self.model, self.amortized, self.refinement)
@@ -79,6 +80,8 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
         )
     _check_name("guide.name", config.guide.name, GUIDES)
     build_objective(config.train)
+    refinement = Refinement(config.guide.refine_steps, config.guide.refine_rate, config.guide.refine_particles)
+    check_refinement(refinement)
     if config.train.objective == "analytic_kl" and config.guide.name in NO_CLOSED_KL:
         raise UserError(
             f"the guide {config.guide.name} has no KL in closed form: expected --guide.name resnet or ladder, or "
@@ -88,8 +91,6 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
         torch.manual_seed(config.seed)
         model = MODELS[config.model.name](config.model, image_shape)
         guide = GUIDES[config.guide.name](config.guide, model.decoder)
-    refinement = Refinement(config.guide.refine_steps, config.guide.refine_rate, config.guide.refine_particles)
-    refined(model, guide, refinement)  # refuses settings that do not fit
     return Pair(model, guide, refinement, likelihood_name(config.model, image_shape) == "bernoulli", config.seed)
 
 

@@ -109,10 +109,13 @@ def main(config: SampleConfig) -> list[Path]:
 
 
 def complete(run: Run, chosen: Chosen, seen: Bool[Tensor, "C H W"], search: Search, silent: bool = False) -> Weighed:
-    """Weigh programs that explain what is seen of the chosen images."""
+    """Weigh programs that explain what is seen of the chosen images.
+
+    The amortized guide proposes, never refined: that would climb towards pixels that are hidden.
+    """
     observed = chosen.observed(run)
     with tqdm(total=len(observed), unit="image", disable=True if silent else None) as bar:
-        return weigh_given(run.pair.model, run.pair.guide, observed, seen, search, bar.update)
+        return weigh_given(run.pair.model, run.pair.amortized, observed, seen, search, bar.update)
 
 
 def _sample(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]]:

@@ -20,11 +20,11 @@ from jaxtyping import Int64
 from pyro import poutine
 from pyro.infer.autoguide import AutoGuide, AutoNormal
 from pyro.nn import PyroModule
-from pyro.poutine import Trace
 
 from inference.diagnostics import psis
-from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
+from inference.elbo import Terms, bound_terms, random_sites
 from inference.evaluate import evaluating
+from inference.honest import check_honest
 from inference.particles import DrawNamed
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
@@ -112,17 +112,21 @@ def particle_terms(
         chosen = slice(begin, min(begin + sampling.image_chunk, len(images)))
         index = torch.arange(chosen.start, chosen.stop)
         parts = []
-        for first in range(0, sampling.num_particles, sampling.particle_chunk):
-            particles = torch.arange(first, min(first + sampling.particle_chunk, sampling.num_particles))
-            names = particles[:, None].expand(-1, len(index))
-            with evaluating(model, guide):
+        with evaluating(model, guide):
+            for first in range(0, sampling.num_particles, sampling.particle_chunk):
+                particles = torch.arange(first, min(first + sampling.particle_chunk, sampling.num_particles))
+                names = particles[:, None].expand(-1, len(index))
                 parts.append(_weigh(model, guide, images[chosen], DrawNamed(sampling.seed, names, index)))
-            advance(names.numel())
+                advance(names.numel())
         yield chosen, _join(parts)
 
 
 def _fit_to_guide(sampling: Sampling, guide: PyroModule, num_images: int) -> Sampling:
-    """Take all images side by side where Pyro's own guides hold them; of those only one has a density of each."""
+    """Take all images side by side where Pyro's own guides hold them; of those only one has a density of each.
+
+    Raises:
+        UserError: If the guide is one of the others, or was fitted to another number of images.
+    """
     if not isinstance(guide, AutoGuide):
         return sampling
     if not isinstance(guide, AutoNormal):
@@ -130,6 +134,9 @@ def _fit_to_guide(sampling: Sampling, guide: PyroModule, num_images: int) -> Sam
             "weights need a density q(z | x) of each image: expected an amortized guide or AutoNormal, got "
             f"{type(guide).__name__}"
         )
+    fitted = guide.prototype_trace.nodes.values() if guide.prototype_trace is not None else []
+    for size in {frame.size for site in fitted for frame in site.get("cond_indep_stack", ())} - {num_images}:
+        raise UserError(f"expected the {size} images that the guide was fitted to, got {num_images}")
     return replace(sampling, image_chunk=num_images)
 
 
@@ -218,26 +225,6 @@ def _weigh(model: PyroModule, guide: PyroModule, images: Canvas, draw: DrawNamed
         model_trace.compute_log_prob()
     terms = bound_terms(model_trace, guide_trace)
     return Terms(*(term.cpu().double() for term in (terms.reconstruction, terms.kl)))
-
-
-def check_honest(model_trace: Trace, guide_trace: Trace) -> None:
-    """Refuse traces whose log probabilities are not those of p(x, z) and q(z | x).
-
-    Raises:
-        AssertionError: If a site is weighed, as in training, if the training-only term is there, or if the guide does
-            not draw just what the model does.
-    """
-    sites: list[dict[str, Any]] = [random_sites(model_trace), random_sites(guide_trace)]
-    assert PART_TERM not in sites[0], "the part term is for training only"
-    for name, site in [item for part in sites for item in part.items()]:
-        assert torch.as_tensor(site["scale"] == 1).all(), f"expected KL weight 1, got {site['scale']} at site {name}"
-    latent = [{name for name, site in part.items() if not _is_aside(site)} for part in sites]
-    assert latent[0] == latent[1], f"expected a guide for just the model's latents {latent[0]}, got {latent[1]}"
-
-
-def _is_aside(site: dict[str, Any]) -> bool:
-    """Tell observations, and the draws of Pyro's own guides that are only on the way to a latent."""
-    return site["is_observed"] or site["infer"].get("is_auxiliary", False)
 
 
 def _particle_plate(size: int) -> Any:

@@ -24,19 +24,25 @@ MOST_IMAGES = 2**32
 class DrawNamed(Messenger):
     """Draw every latent site by the inverse of its distribution function, at uniform numbers that names determine.
 
-    To be entered before the plates, ``particles`` at dimension -2 and ``images`` at -1, so that it sees their sizes.
+    To be entered before the plates, ``images`` at dimension -1 and those of particles to its left, so that it sees
+    their sizes.
 
     Args:
         seed: Of all draws.
         particles: Which particles, for each image.
-        images: Each image's position in its data set.
+        images: Each image's position in its data set, or another number that tells those apart that are to differ.
+        purpose: Draws of different purposes have nothing to do with each other.
     """
 
     def __init__(
-        self, seed: int, particles: Int64[Tensor, "*particles images"], images: Int64[Tensor, " images"]
+        self,
+        seed: int,
+        particles: Int64[Tensor, "*particles images"],
+        images: Int64[Tensor, " images"],
+        purpose: Purpose = Purpose.PARTICLES,
     ) -> None:
         super().__init__()
-        self.seed, self.names = seed, MOST_IMAGES * particles + images
+        self.seed, self.names, self.purpose = seed, MOST_IMAGES * particles + images, purpose
 
     def _pyro_sample(self, msg: Any) -> None:
         if msg["is_observed"] or site_is_subsample(msg) or msg["value"] is not None:
@@ -47,7 +53,7 @@ class DrawNamed(Messenger):
                 f"weights are per image: expected site {msg['name']} in the plates of particles and images, with batch "
                 f"shape {tuple(self.names.shape)}, got {tuple(fn.batch_shape)}"
             )
-        keys = keys_of(_site_key(self.seed, msg["name"]), self.names)
+        keys = keys_of(_site_key(self.purpose, self.seed, msg["name"]), self.names)
         uniform = open_uniforms(keys.flatten(), fn.event_shape.numel()).view(fn.shape())
         parameter = getattr(_innermost(fn), next(iter(_innermost(fn).arg_constraints)))
         msg["value"] = quantile(fn, uniform).to(parameter.dtype)
@@ -88,5 +94,5 @@ def _innermost(fn: Distribution) -> Distribution:
 
 
 @lru_cache(maxsize=256)
-def _site_key(seed: int, site: str) -> Int64[Tensor, ""]:
-    return stream_key(Purpose.PARTICLES, seed, *site.encode())
+def _site_key(purpose: Purpose, seed: int, site: str) -> Int64[Tensor, ""]:
+    return stream_key(purpose, seed, *site.encode())

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from pyro.nn import PyroModule
 from torch import nn
 
-from inference.refinement import AS_IT_IS, Refinement
+from inference.refinement import UNREFINED, Refinement
 from rnp_pyro.shapes import ByteImages, Canvas
 
 COLUMNS = (
@@ -61,7 +61,7 @@ class Task:
     validation: Canvas
     prepare: Prepare
     seed: int
-    refinement: Refinement = AS_IT_IS
+    refinement: Refinement = UNREFINED
 
 
 @dataclass(frozen=True)

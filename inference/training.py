@@ -6,6 +6,8 @@ uninterrupted one bit for bit.
 
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf, isfinite
 from typing import Any
 
@@ -23,6 +25,7 @@ from inference.objectives import build_objective
 from inference.refinement import refined
 from inference.schedule import Progress, rates
 from inference.task import Observer, Outcome, Task, Weights
+from inference.window import Window
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
@@ -121,7 +124,7 @@ class _Run:
             group["lr"] = setting.learning_rate
         images = self._images()
         noise = seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device)
-        with noise, remembering(self.task.model.decoder if self.elbo.one_walk else None):
+        with noise, remembering(self.task.model.decoder if self.elbo.one_walk else None), self._saved_if_refused():
             loss, norm = clipped_gradient(
                 self.fabric, self.loss, self.optimizer, images, setting.kl_weight, self.config.clip or inf
             )
@@ -141,6 +144,15 @@ class _Run:
             kl_weight=setting.kl_weight,
             **_means(self.elbo.terms),
         )
+
+    @contextmanager
+    def _saved_if_refused(self) -> Iterator[None]:
+        """Keep the state before a step that a program refuses to take, such as one whose refinement diverges."""
+        try:
+            yield
+        except UserError:
+            self._save()
+            raise
 
     def _posterior(self, pair: Weights) -> PyroModule:
         """Give the guide of a pair of modules, refined if it is to be."""
@@ -211,27 +223,6 @@ class _Run:
         # The moments are the checkpoint's, the settings are this run's.
         settings = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
-
-
-class Window:
-    """Running means of a step's numbers, since the last row of metrics."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.count = 0
-
-    def __len__(self) -> int:
-        return self.count
-
-    def add(self, **values: float) -> None:
-        """Add one step's numbers."""
-        self.count += 1
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-
-    def means(self) -> dict[str, float]:
-        """Give each number's mean, to six significant digits."""
-        return {name: float(f"{value / self.count:.6g}") for name, value in self.sums.items()}
 
 
 def mix_seed(seed: int, step: int, rank: int = 0) -> int:

@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     EVALUATION_NOISE = 5
     PARTICLES = 6
     REFERENCE = 7
+    REFINEMENT = 8
 
 
 def _signed(number: int) -> int:

@@ -11,7 +11,7 @@ from examples.pair import Pair
 from examples.report import EVALUATION_SEED
 from examples.run import open_trained
 from inference.evaluate import latent_means
-from inference.refinement import AS_IT_IS
+from inference.refinement import UNREFINED
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_scales_of_random_nodes_have_their_sites_names(make_pair, images):
     """Of the guide's normal at each node, given its ancestors' means; but none of a flow."""
     for guide in ("ladder", "flow"):
         model, amortized = make_pair(guide=guide, node_latents="both")
-        codes = encode(Pair(model, amortized, AS_IT_IS, binary=True, seed=0), images)
+        codes = encode(Pair(model, amortized, UNREFINED, binary=True, seed=0), images)
         sites = {f"z.{level}.{step}" for level in (0, 1) for step in (0, 1)}
         sites |= {name.replace("z", "action") for name in sites}
         root = {"2"} if guide == "ladder" else set()

@@ -19,7 +19,8 @@ from inference.importance import Sampling, bound, log_weights
 KEYS = [
     "neg_elbo", "nll", "nll_standard_error", "nll_psis", "nll_psis_standard_error", "kl", "kl_standard_error",
     "squared_error", "mse", "khat", "khat_above_0.7", "khat_undefined", "ess", "active_dimensions", "seconds",
-    "particles", "images", "split", "seed", "refine_steps", "data", "run", "versions", "git_commit",
+    "nll_by_image", "particles", "images", "split", "data", "image_shape", "likelihood", "refine_steps", "refine_rate",
+    "refine_num_particles", "run", "versions", "git_commit", "seed",
 ]  # fmt: skip
 
 
@@ -93,6 +94,45 @@ def test_refined_posteriors_have_tighter_bounds(call, digits_run, tmp_path: Path
         assert numbers["refine_steps"] == steps
         bounds.append(numbers["neg_elbo"])
     assert bounds[1] < bounds[0] - 1
+
+
+def test_a_baseline_is_compared_image_by_image(call, digits_run, tmp_path: Path):
+    files = [tmp_path / f"{steps}.json" for steps in (0, 10)]
+    given = [digits_run[0], "--particles=40", "--images=4"]
+    call("evaluate", *given, f"--json={files[0]}")
+    done = call("evaluate", *given, "--refine_steps=10", f"--json={files[1]}", f"--baseline={files[0]}")
+    before, after = (json.loads(file.read_text()) for file in files)
+    difference = torch.tensor(after["nll_by_image"]) - torch.tensor(before["nll_by_image"])
+    assert after["difference_to_baseline"] == pytest.approx(difference.mean().item(), abs=1e-4)
+    assert after["difference_to_baseline"] == pytest.approx(after["nll"]["40"] - before["nll"]["40"], abs=1e-4)
+    assert after["difference_to_baseline_standard_error"] == pytest.approx(difference.std().item() / 2, abs=1e-4)
+    assert f"K = 40 less that of {files[0]}: {difference.mean():.2f} +- " in done.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"--images": 3}, "expected a baseline with images 3, as here, got 4"),
+        ({"--particles": 41}, "expected a baseline with particles 41, as here, got 40"),
+        ({"--split": "train"}, "expected a baseline with split train, as here, got test"),
+        ({"likelihood": "normal"}, "expected a baseline with likelihood bernoulli, as here, got normal"),
+        ({"image_shape": [1, 16, 16]}, "expected a baseline with image_shape [1, 12, 12], as here, got [1, 16, 16]"),
+        ({"data": "other"}, "expected a baseline with data mnist, as here, got other"),
+        ({"--baseline": "none.json"}, "cannot read none.json: No such file"),
+        ({"--baseline": "config.json"}, "expected a JSON file that evaluate wrote, got "),
+    ],
+)
+def test_a_baseline_that_does_not_fit(call, digits_run, tmp_path: Path, changes: dict, message: str):
+    file, other = tmp_path / "baseline.json", tmp_path / "config.json"
+    other.write_text("{}")
+    call("evaluate", digits_run[0], "--particles=40", "--images=4", f"--json={file}")
+    options = {"--particles": 40, "--images": 4, "--baseline": file}
+    for key, value in changes.items():
+        if key.startswith("--"):
+            options[key] = other if value == "config.json" else value
+        else:
+            file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    assert message in call("evaluate", digits_run[0], *(f"{key}={value}" for key, value in options.items())).error
 
 
 def test_a_run_trained_refined_is_used_refined(call, digits_run, tmp_path: Path):

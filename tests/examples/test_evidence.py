@@ -46,6 +46,7 @@ def test_averages_over_images(evidence: Evidence):
         "ess": 2.5,
         "active_dimensions": 3,
         "seconds": 1.2,
+        "nll_by_image": [4.0, 6.0, 5.0, 5.0],
     }  # fmt: skip
     assert "NaN" not in json.dumps(numbers)
 

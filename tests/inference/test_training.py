@@ -19,7 +19,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from inference import training
 from inference.schedule import make_progress
 from inference.task import COLUMNS, Outcome, Task, Weights
-from inference.training import Window, mix_seed, train
+from inference.training import mix_seed, train
+from inference.window import Window
 from models import MODELS
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.data import batch_indices, binarise, to_unit
