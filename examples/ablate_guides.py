@@ -54,7 +54,8 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
         results.append(found)
         print(
             f"{number}/{len(pending)} {variant.name}, seed {seed}: -ELBO {found['neg_elbo']:.2f}, bound "
-            f"{found['bound']:.2f}, {found['images_per_second']:.0f} images/s"
+            f"{found['bound']:.2f}, {found['images_per_second']:.0f} images/s",
+            flush=True,
         )
         _write(results, plan, config, out)
     print(table(results, config.particles))
