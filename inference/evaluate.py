@@ -12,8 +12,8 @@ from pyro.poutine.util import site_is_subsample
 from torch.distributions import Distribution, TransformedDistribution
 
 from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
+from rnp_pyro.memory import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
-from rnp_pyro.tree import remembering
 
 CHUNK = 250
 """Images that are evaluated side by side."""

@@ -27,8 +27,8 @@ from inference.evaluate import evaluating
 from inference.honest import check_honest
 from inference.particles import DrawNamed
 from rnp_pyro.errors import UserError
+from rnp_pyro.memory import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
-from rnp_pyro.tree import remembering
 
 LANES = 128
 """Particles times images that are decoded side by side."""

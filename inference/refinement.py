@@ -33,8 +33,8 @@ from inference.noise import Move, MoveNoise, Moves
 from inference.particles import DrawNamed
 from rnp_pyro.data.counter import Purpose
 from rnp_pyro.errors import UserError
+from rnp_pyro.memory import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
-from rnp_pyro.tree import remembering
 
 WEAK = 1.0
 """Gradients below this, in nats for a standard deviation of the noise, make steps in proportion, and not Adam's whole
@@ -206,7 +206,7 @@ def _bound(
     """
     everywhere = torch.zeros(len(images), dtype=torch.int64)
     noise = DrawNamed(step, particles, everywhere, Purpose.REFINEMENT)
-    with noise, pyro.plate("refinement", len(particles), dim=DRAWS_DIM):
+    with noise, pyro.plate("refinement", len(particles), dim=DRAWS_DIM), remembering(model.decoder, afresh=True):
         with MoveNoise(moves):
             drawn = poutine.trace(guide).get_trace(images)
         model_trace = poutine.trace(poutine.replay(model, trace=drawn)).get_trace(images)

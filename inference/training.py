@@ -29,8 +29,8 @@ from inference.window import Window
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
+from rnp_pyro.memory import remembering
 from rnp_pyro.shapes import Canvas
-from rnp_pyro.tree import remembering
 
 LEAST_KL = 1.0
 """Nats per image below which a trained posterior has collapsed into the prior."""

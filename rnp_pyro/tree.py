@@ -5,9 +5,9 @@ the sequential length is the sum of the levels' steps, not their product.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from rnp_pyro.affine import compose, compose_children, identity_pose, pose_from_
 from rnp_pyro.canvas import compose_canvases, paste
 from rnp_pyro.draw import Context, Draw, mean, site_name
 from rnp_pyro.hypernet import LevelHypernets
+from rnp_pyro.memory import Memory
 from rnp_pyro.node_scales import NodeScales
 from rnp_pyro.parse import Nodes, Parse, merge_steps
 from rnp_pyro.program import (
@@ -68,7 +69,7 @@ class Tree(nn.Module):
         self.feedback = feedback
         self.execution = execution
         self.node_scales = node_scales
-        self.memory: dict[tuple[int, tuple[int, ...]], tuple[Tensor, ProgramParams]] | None = None
+        self.memory: Memory | None = None
         leak = torch.full((rendering.patch_shape[0], 1, 1), initial_leak)
         self.leak_logit = nn.Parameter(torch.logit(leak)) if rendering.composition == "noisy_or" else None
 
@@ -103,7 +104,7 @@ class Tree(nn.Module):
             z: The root program, ``z^K``.
             draw: Gives each node's action and latent from their means; the default takes the means.
         """
-        root = z[..., None, :]
+        root = self._call(_as_only_node, z)
         return Parse(z, self._unfold_level(self.num_levels, root, identity_pose(root), draw, ()))
 
     def unfold_programs(self, level: int, z: Float[Tensor, "*batch N Z"]) -> tuple[Nodes, ...]:
@@ -166,7 +167,7 @@ class Tree(nn.Module):
             child_pose = compose_children(pose, children.pose)
             return (children, *self._unfold_level(level - 1, children.z, child_pose, draw, steps))
         walk = self._walk(level, z, pose, draw, steps)
-        children = merge_steps([child for child, _ in walk], num_parents=z.shape[-2])
+        children = self._call(_merge, z, *(child for child, _ in walk))
         if level == 1:
             return (children,)
         if self.feedback is None:
@@ -174,7 +175,7 @@ class Tree(nn.Module):
         else:
             # Each step has unfolded its own children already, to look at them.
             by_level = zip(*(subtree for _, subtree in walk), strict=True)
-            below = tuple(merge_steps(nodes, num_parents=z.shape[-2]) for nodes in by_level)
+            below = tuple(self._call(_merge, z, *nodes) for nodes in by_level)
         return (children, *below)
 
     def _unroll(self, level: int, z: Float[Tensor, "*batch N Z"]) -> Nodes:
@@ -203,43 +204,47 @@ class Tree(nn.Module):
     ) -> list[tuple[Nodes, tuple[Nodes, ...]]]:
         """Run the programs of one level: for each step the children and, with feedback, what is below them."""
         settings, activation = self.settings(level), STATE_ACTIVATIONS[self.rendering.state_activation]
-        params = self._recall(level, steps, z)
-        state = initial_state(params)
+        params = self._call(self._generate_deferred, z, level)
+        state = self._call(initial_state, params)
         draw_canvas = cache(lambda: z.new_zeros(*z.shape[:-1], self.rendering.patch_shape[0], *settings.canvas_size))
         walk: list[tuple[Nodes, tuple[Nodes, ...]]] = []
         for step in range(settings.num_steps):
             # With feedback programs run depth first, so that only the whole path names a step.
             path = (*steps, step) if self.feedback is not None else (step,)
             context = Context(level - 1, path, pose, identity_pose(z), z, draw_canvas)
-            proposal = propose(params, state, activation, settings.limits.gain)
+            proposal = self._call(propose, params, state, activation, settings.limits.gain)
             scale = self._node_scale("action", level - 1)
             action = draw(site_name("action", context), proposal.action_loc, scale, context)
-            child_pose = pose_from_action(action, settings.limits)
+            child_pose = self._call(pose_from_action, action, settings.limits)
             context = replace(context, pose=compose(pose, child_pose), pose_in_parent=child_pose)
             scale = self._node_scale("z", level - 1)
             child_z = draw(site_name("z", context), proposal.z_loc, scale, context)
-            child = Nodes(child_z, action, child_pose, self.decode_patch(params, child_z))
+            child = self._call(Nodes, child_z, action, child_pose, self._call(self.decode_patch, params, child_z))
             below: tuple[Nodes, ...] = ()
             estimate, seen = child_z, child.patch
             if self.feedback is not None:
                 if level > 1:
                     below = self._unfold_level(level - 1, child_z, context.pose, draw, path)
-                    seen = self._fold_children(level - 1, below)
-                estimate = self.feedback[level - 1](seen.flatten(-3))
+                    seen = self._call(self._fold_children, level - 1, *below)
+                estimate = self._call(self._feed_back, level, seen)
             draw_canvas = cache(partial(self._add_child, draw_canvas, seen, child_pose, settings))
             walk.append((child, below))
-            state = ProgramState(z=child_z, estimate=estimate, policy=proposal.policy, action=action)
+            state = self._call(ProgramState, child_z, estimate, proposal.policy, action)
         return walk
 
-    def _recall(self, level: int, steps: tuple[int, ...], z: Float[Tensor, "*batch N Z"]) -> ProgramParams:
-        """Generate programs to be walked, or take those of a walk before; see :func:`remembering`."""
-        known = self.memory.get((level, steps)) if self.memory is not None else None
-        if known is not None and known[0].shape == z.shape and torch.equal(known[0], z):
-            return known[1]
-        params = defer_program(self.generate(z, level))
-        if self.memory is not None:
-            self.memory[level, steps] = (z, params)
-        return params
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function, or take what it gave in a walk before; see :func:`rnp_pyro.memory.remembering`."""
+        return function(*arguments) if self.memory is None else self.memory.call(function, *arguments)
+
+    def _generate_deferred(self, z: Float[Tensor, "*batch N Z"], level: int) -> ProgramParams:
+        """Generate programs whose weights' gradients are formed once, after all steps."""
+        return defer_program(self.generate(z, level))
+
+    def _feed_back(self, level: int, seen: Float[Tensor, "*batch N C h w"]) -> Float[Tensor, "*batch N Z"]:
+        """Map what children drew to their parents' estimate of them."""
+        assert self.feedback is not None
+        estimate: Tensor = self.feedback[level - 1](seen.flatten(-3))
+        return estimate
 
     def _node_scale(self, kind: str, level: int) -> Float[Tensor, " size"] | None:
         return None if self.node_scales is None else self.node_scales(kind, level)
@@ -255,7 +260,7 @@ class Tree(nn.Module):
         pasted = paste(child, pose, settings.canvas_size, self.rendering.interpolation)
         return compose_canvases(torch.stack([draw_canvas(), pasted], dim=-4), self.rendering.composition)
 
-    def _fold_children(self, level: int, below: tuple[Nodes, ...]) -> Float[Tensor, "*batch N C H W"]:
+    def _fold_children(self, level: int, *below: Nodes) -> Float[Tensor, "*batch N C H W"]:
         """Fold the nodes below programs of ``level`` into these programs' canvases."""
         canvas = below[-1].patch
         for offset, nodes in enumerate(reversed(below)):
@@ -264,24 +269,9 @@ class Tree(nn.Module):
         return canvas
 
 
-@contextmanager
-def remembering(decoder: object, afresh: bool = False) -> Iterator[None]:
-    """Walk programs of equal latents with the networks that were generated first, while this lasts.
+def _as_only_node(z: Latent) -> Float[Tensor, "*batch 1 Z"]:
+    return z[..., None, :]
 
-    A guide that walks the tree and the model that scores the walk generate the same networks; generated once, they are
-    multiplied with twice, and their gradients are added up. Gradients are those of the first walk's latents: where the
-    second walk's are to be cut off, do without. For a decoder that is no tree it does nothing.
 
-    Args:
-        decoder: The tree.
-        afresh: Whether to start from nothing inside of another such walk, and go back to what it knew; else the outer
-            one serves.
-    """
-    if not isinstance(decoder, Tree) or (decoder.memory is not None and not afresh):
-        yield
-        return
-    outer, decoder.memory = decoder.memory, {}
-    try:
-        yield
-    finally:
-        decoder.memory = outer
+def _merge(parents: Float[Tensor, "*batch N Z"], *steps: Nodes) -> Nodes:
+    return merge_steps(steps, num_parents=parents.shape[-2])
