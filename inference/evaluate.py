@@ -12,7 +12,7 @@ from pyro.poutine.util import site_is_subsample
 from torch.distributions import Distribution, TransformedDistribution
 
 from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
-from rnp_pyro.memory import remembering
+from rnp_pyro.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
 CHUNK = 250

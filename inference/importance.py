@@ -27,7 +27,7 @@ from inference.evaluate import evaluating
 from inference.honest import check_honest
 from inference.particles import DrawNamed
 from rnp_pyro.errors import UserError
-from rnp_pyro.memory import remembering
+from rnp_pyro.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
 LANES = 128

@@ -33,7 +33,7 @@ from inference.noise import Move, MoveNoise, Moves
 from inference.particles import DrawNamed
 from rnp_pyro.data.counter import Purpose
 from rnp_pyro.errors import UserError
-from rnp_pyro.memory import remembering
+from rnp_pyro.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
 WEAK = 1.0

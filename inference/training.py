@@ -29,7 +29,7 @@ from inference.window import Window
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
-from rnp_pyro.memory import remembering
+from rnp_pyro.recall import remembering
 from rnp_pyro.shapes import Canvas
 
 LEAST_KL = 1.0

@@ -18,7 +18,7 @@ from inference.elbo import WeighLatents
 from inference.objectives import build_objective
 from rnp_pyro.config import Config, GuideConfig, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.memory import remembering
+from rnp_pyro.recall import remembering
 
 MakeConfig = Callable[..., TreeConfig]
 

@@ -33,7 +33,7 @@ from inference.refinement import UNREFINED, RefinedGuide, Refinement, check_refi
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.data.counter import Purpose
 from rnp_pyro.errors import UserError
-from rnp_pyro.memory import remembering
+from rnp_pyro.recall import remembering
 
 MakePair = Callable[..., tuple]
 Randomise = Callable[..., None]

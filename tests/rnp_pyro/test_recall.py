@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rnp_pyro.draw import Context
-from rnp_pyro.memory import Memory, remembering
+from rnp_pyro.recall import Memory, remembering
 from rnp_pyro.tree import Tree
 
 MakeTree = Callable[..., Tree]
