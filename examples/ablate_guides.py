@@ -50,7 +50,11 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
     pending = [(variant, seed) for seed in plan.seeds for variant in plan.variants]
     results = []
     for number, (variant, seed) in enumerate(pending, start=1):
-        found = run_one(variant, seed, config)
+        try:
+            found = run_one(variant, seed, config)
+        except KeyboardInterrupt:
+            print(f"interrupted: the same command goes on with {variant.name}, seed {seed}", flush=True)
+            raise
         results.append(found)
         print(
             f"{number}/{len(pending)} {variant.name}, seed {seed}: -ELBO {found['neg_elbo']:.2f}, bound "

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Literal, get_args
 
 from examples.cli import config_parser, parse_config, takes
 from examples.pair import build_pair
+from guides import GUIDES
+from inference.objectives import OBJECTIVES
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.errors import UserError
+from rnp_pyro.node_scales import NodeLatents
 
 OWN = {
     "--guide.name": "guides",
@@ -17,6 +20,9 @@ OWN = {
     "--model.node_latents": "node_latents",
     "--seed": "seeds",
     "--train.minutes": "minutes",
+    "--train.steps": "minutes",
+    "--train.epochs": "minutes",
+    "--train.schedule": "minutes",
     "--run": "out",
     "--data": "data",
 }
@@ -112,6 +118,10 @@ def make_plan(config: AblateConfig, data: ImageData) -> Plan:
     choices = _choices(config)
     shared = tuple(f"--{_field(one)}={_values(one)}" for one in config.set or [])
     varied = [(_field(one), _cut(_values(one))) for one in config.vary or []]
+    _check_once([_field(one) for one in config.set or []] + [field for field, _ in varied])
+    for field, values in varied:
+        if len(set(values)) < len(values):
+            raise UserError(f"--vary must name each value once, got {field}={','.join(values)}")
     named_guides = config.guides is not None
     variants, left_out = [], []
     for guide, objective, nodes, *rest in product(
@@ -161,8 +171,21 @@ def _choices(config: AblateConfig) -> Choices:
     for name, values in lists.items():
         if values is not None and (not values or len(set(values)) < len(values)):
             raise UserError(f"--{name} must name one or more, each once, got {values}")
+    for seed in lists["seeds"] or ():
+        if not 0 <= seed < 2**63:
+            raise UserError(f"--seeds must be within [0, 2^63), got {seed}")
+    for name, known in (("guides", GUIDES), ("objectives", OBJECTIVES), ("node_latents", get_args(NodeLatents))):
+        for value in lists[name] or ():
+            if value not in known:
+                raise UserError(f"--{name}: expected some of {', '.join(known)}, got {value}")
     given = {name: tuple(values) for name, values in lists.items() if values is not None}
     return replace(start, minutes=minutes, **given)
+
+
+def _check_once(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{name} is given twice with --set and --vary: once is enough")
 
 
 def _field(text: str) -> str:

@@ -107,7 +107,7 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
     try:
         command(sys.argv[1:])
     except UserError as error:
-        _fail(str(error))
+        _fail(str(error).split("\n Trace Shapes:")[0])  # Pyro adds a trace's shapes to what is raised inside of it
     except ArgumentError as error:
         _fail(re.sub(r'Parser key "([^"]+)"( element \d+)?:', r"--\1:", str(error)) + "; see --help")
     except KeyboardInterrupt:

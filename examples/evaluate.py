@@ -117,7 +117,7 @@ def _read_baseline(config: EvaluateConfig) -> dict[str, Any] | None:
     if config.baseline is None:
         return None
     numbers = read_json(Path(config.baseline))
-    if not isinstance(numbers, dict) or not isinstance(numbers.get("nll_by_image"), list):
+    if not isinstance(numbers, dict) or "nll_by_image" not in numbers:
         raise UserError(f"--baseline: expected a JSON file that evaluate wrote, got {config.baseline}")
     return numbers
 

@@ -66,7 +66,14 @@ def check_comparable(about: dict[str, Any], baseline: dict[str, Any]) -> None:
     """
     for key, value in about.items():
         if baseline.get(key) != value:
-            raise UserError(f"expected a baseline with {key} {value}, as here, got {baseline.get(key, 'none')}")
+            raise UserError(f"--baseline: expected one with {key} {value}, as here, got {baseline.get(key, 'none')}")
+    bounds = baseline.get("nll_by_image")
+    if not (
+        isinstance(bounds, list)
+        and len(bounds) == about["images"]
+        and all(isinstance(one, int | float) and isfinite(one) for one in bounds)
+    ):
+        raise UserError("--baseline: expected a finite bound for each image in nll_by_image, got something else")
 
 
 def paired_difference(numbers: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float | None]:

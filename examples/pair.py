@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import pyro
 import torch
+from pyro import poutine
 from pyro.nn import PyroModule
 
 from guides import GUIDES
@@ -91,7 +93,26 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
         torch.manual_seed(config.seed)
         model = MODELS[config.model.name](config.model, image_shape)
         guide = GUIDES[config.guide.name](config.guide, model.decoder)
+        _check_latents(model, guide, image_shape, config.guide.name)
     return Pair(model, guide, refinement, likelihood_name(config.model, image_shape) == "bernoulli", config.seed)
+
+
+def _check_latents(model: PyroModule, guide: PyroModule, image_shape: tuple[int, int, int], name: str) -> None:
+    """Refuse a guide that does not draw just what the model does: its bound would be none."""
+    blank = torch.zeros(1, *image_shape)
+    with torch.no_grad(), pyro.get_param_store().scope():
+        ours, theirs = (set(poutine.trace(one).get_trace(blank).stochastic_nodes) for one in (model, guide))
+    if ours != theirs:
+        missing, foreign = sorted(ours - theirs), sorted(theirs - ours)
+        raise UserError(
+            f"the guide {name} must draw just the model's latents: "
+            + "; ".join(
+                f"{what} {', '.join(sites[:3])}{', ...' if len(sites) > 3 else ''}"
+                for what, sites in (("it does not draw", missing), ("the model has no", foreign))
+                if sites
+            )
+            + "; expected another --guide.name or --model.node_latents"
+        )
 
 
 def _check_name(option: str, name: str, table: dict) -> None:

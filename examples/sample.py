@@ -5,6 +5,7 @@ From the prior; or, given an image or a part of one, from the posterior.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from examples.cli import make_parser, run_command
 from examples.parse import check_files
 from examples.report import SHOWN_SAMPLES
 from examples.run import Run, open_trained
-from inference.diagnostics import TRUSTED_KHAT
+from inference.diagnostics import FEWEST, TRUSTED_KHAT
 from inference.fillings import Search
 from inference.predictive import Programs, Weighed, programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro import figures
@@ -166,6 +167,8 @@ def _complete(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]
 
 def _judge(khat: float) -> str:
     """Say k-hat, and what it means."""
+    if isnan(khat):
+        return f"not known: it needs at least {FEWEST} particles, and weights that are not tied"
     if khat <= TRUSTED_KHAT:
         return f"{khat:.2f}: the weights can be trusted"
     return f"{khat:.2f}, above {TRUSTED_KHAT}: the weights are rough, not a sample of the exact posterior"

@@ -36,6 +36,12 @@ from rnp_pyro.errors import UserError
 from rnp_pyro.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
+LONGEST = 10.0
+"""Standard deviations that a step may lead, at most."""
+
+WIDEST = 30.0
+"""Largest log stretch either way: the exponential of thrice as much overflows in float32."""
+
 WEAK = 1.0
 """Gradients below this, in nats for a standard deviation of the noise, make steps in proportion, and not Adam's whole
 step: they are little more than the noise of a few draws, and there may be hundreds of them."""
@@ -71,8 +77,8 @@ def check_refinement(refinement: Refinement) -> None:
     """
     if refinement.steps < 0:
         raise UserError(f"refine_steps must be at least 0, got {refinement.steps}")
-    if not refinement.rate > 0:
-        raise UserError(f"refine_rate must be above 0, got {refinement.rate:g}")
+    if not 0 < refinement.rate <= LONGEST:
+        raise UserError(f"refine_rate must be above 0 and at most {LONGEST:g}, got {refinement.rate:g}")
     if refinement.num_particles < 1:
         raise UserError(f"refine_particles must be at least 1, got {refinement.num_particles}")
 
@@ -170,8 +176,9 @@ def climb(model: PyroModule, guide: PyroModule, images: Canvas, refinement: Refi
             for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
                 leaf.grad = gradient
             optimizer.step()
-    if not all(leaf.isfinite().all() for leaf in leaves):
-        raise UserError("refining the posterior led to numbers that are not finite: try a smaller refine_rate")
+    widest = max(float(move.log_stretch.detach().abs().max()) for move in moves.values())
+    if not (widest <= WIDEST and all(leaf.isfinite().all() for leaf in leaves)):
+        raise UserError("refining the posterior led away from all that can be computed: try a smaller refine_rate")
     return _as_constants(moves)
 
 

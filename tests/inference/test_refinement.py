@@ -114,7 +114,8 @@ def test_other_distributions_are_refused():
     ("changes", "message"),
     [
         ({"steps": -1}, "refine_steps must be at least 0, got -1"),
-        ({"rate": 0.0}, "refine_rate must be above 0, got 0"),
+        ({"rate": 0.0}, "refine_rate must be above 0 and at most 10, got 0"),
+        ({"rate": 11.0}, "refine_rate must be above 0 and at most 10, got 11"),
         ({"num_particles": 0}, "refine_particles must be at least 1, got 0"),
     ],
 )
@@ -125,8 +126,8 @@ def test_settings_out_of_range(changes: dict, message: str):
 
 def test_a_climb_that_diverges_says_so(linear: tuple):
     model, guide, images = linear
-    with pytest.raises(UserError, match="not finite: try a smaller refine_rate"):
-        climb(model, guide, images, replace(FEW, rate=1e300))
+    with pytest.raises(UserError, match="led away from all that can be computed: try a smaller refine_rate"):
+        climb(model, guide, images * torch.inf, FEW)
 
 
 # -- surroundings
