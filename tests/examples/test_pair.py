@@ -2,12 +2,17 @@
 
 from dataclasses import replace
 
+import pyro
 import pytest
 import torch
+from pyro.distributions import Normal
+from pyro.nn import PyroModule
 
 from examples.pair import build_pair
+from guides import GUIDES
 from rnp_pyro.config import Config, GuideConfig, ModelConfig, TreeConfig
 from rnp_pyro.errors import UserError
+from rnp_pyro.tree import Tree
 
 TREE = TreeConfig(patch_size=4, canvas_sizes=(8,), hidden_size=8, hypernet_size=8)
 CONFIG = Config(model=ModelConfig(latent_size=4, tree=TREE))
@@ -90,3 +95,28 @@ def test_unknown_names():
         build_pair(replace(CONFIG, model=replace(CONFIG.model, name="nope")), GREY)
     with pytest.raises(UserError, match=r"--guide.name: expected one of resnet, full_rank, flow, ladder, got nope"):
         build_pair(replace(CONFIG, guide=GuideConfig("nope")), GREY)
+
+
+def test_a_guide_that_does_not_draw_the_models_latents_is_refused(monkeypatch: pytest.MonkeyPatch):
+    """The README's guide for the root alone, on a model with random nodes, would have a negative KL."""
+
+    class RootOnly(PyroModule):
+        def __init__(self, decoder: Tree) -> None:
+            super().__init__()
+            self.loc, self.site = torch.nn.Parameter(torch.zeros(decoder.latent_size)), decoder.root_site
+
+        def forward(self, images: torch.Tensor) -> None:
+            with pyro.plate("images", len(images), dim=-1):
+                pyro.sample(self.site, Normal(self.loc, 1.0).to_event(1))
+
+    monkeypatch.setitem(GUIDES, "root_only", lambda config, decoder: RootOnly(decoder))
+    config = replace(CONFIG, guide=GuideConfig("root_only"))
+    build_pair(config, GREY)
+    random = replace(config, model=replace(CONFIG.model, node_latents="state"))
+    with pytest.raises(UserError, match=r"must draw just the model's latents: it does not draw z\.0\.0, z\.0\.1, z\."):
+        build_pair(random, GREY)
+
+
+def test_pyros_own_guides_are_no_guides_of_a_run():
+    with pytest.raises(UserError, match="parameters for each of one fixed set of images"):
+        build_pair(replace(CONFIG, guide=GuideConfig("auto_normal")), GREY)
