@@ -16,6 +16,7 @@ from pyro.optim import Adam
 from examples.pair import Pair, build_pair
 from inference.elbo import WeighLatents
 from inference.objectives import build_objective
+from inference.refinement import Refinement, refined
 from rnp_pyro.config import Config, GuideConfig, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.recall import remembering
@@ -28,6 +29,9 @@ FEW = pairwise(VALID)
 def marked(all_of_them: list[Combination], few: list[Combination]) -> list[Any]:
     """Mark as slow what is not among the few."""
     return [pytest.param(one, id="-".join(one), marks=() if one in few else pytest.mark.slow) for one in all_of_them]
+
+
+REFINED = [one for one in VALID if one.likelihood == "bernoulli"]
 
 
 @pytest.fixture
@@ -63,6 +67,20 @@ def test_two_steps(make: Callable[[Combination], tuple[Pair, TrainConfig]], imag
     assert elbo.terms.neg_elbo.shape[-1:] == (len(images),)
     assert elbo.terms.neg_elbo.isfinite().all()
     assert all(parameter.requires_grad for parameter in loss.parameters())
+
+
+@pytest.mark.parametrize("one", marked(REFINED, pairwise(REFINED)))
+def test_a_step_refined(
+    make: Callable[[Combination], tuple[Pair, TrainConfig]], images: torch.Tensor, one: Combination
+):
+    pair, train = make(one)
+    elbo = build_objective(train)
+    loss = elbo(pair.model, refined(pair.model, pair.amortized, Refinement(steps=1, rate=0.1, num_particles=2)))
+    with pyro.get_param_store().scope(), WeighLatents(0.5), remembering(pair.model.decoder if elbo.one_walk else None):
+        value = loss(images)
+        value.backward()
+    assert value.isfinite()
+    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in loss.parameters())
 
 
 STOCK = [one for one in VALID if one.objective == "elbo"]

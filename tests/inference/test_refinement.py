@@ -18,19 +18,16 @@ from linear_gaussian import (
 )
 from pairs import PAIRS
 from pyro import poutine
-from pyro.distributions import Gamma, MultivariateNormal, Normal, TransformedDistribution
-from pyro.distributions.transforms import AffineTransform
+from pyro.distributions import MultivariateNormal, Normal
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import Adam
 
 from inference.elbo import WeighLatents, random_sites
 from inference.evaluate import elbo_terms, latent_means
 from inference.importance import Sampling, bound, draw_again, log_weights
-from inference.noise import MoveNoise, with_moved_noise
-from inference.objectives import OBJECTIVES, build_objective
+from inference.noise import MoveNoise
 from inference.particles import DrawNamed
 from inference.refinement import UNREFINED, RefinedGuide, Refinement, check_refinement, climb, refined
-from rnp_pyro.config import TrainConfig
 from rnp_pyro.data.counter import Purpose
 from rnp_pyro.errors import UserError
 from rnp_pyro.recall import remembering
@@ -74,40 +71,9 @@ def test_a_trees_bound_becomes_tighter(make_pair: MakePair, images: torch.Tensor
     assert (bounds[1] > bounds[0] + 0.1).all()
 
 
-def test_what_is_moved_is_the_noise():
-    """In a normal, in a dense one, and before a flow; as distributions, by their densities."""
-    shift, log_stretch = torch.randn(2, 3), 0.3 * torch.randn(2, 3)
-    loc, scale = torch.randn(2, 3), torch.rand(2, 3) + 0.5
-    value = torch.randn(2, 3)
-    one = with_moved_noise(Normal(loc, scale).to_event(1), shift, log_stretch)
-    noise = Normal(shift, log_stretch.exp())
-    expected = (noise.log_prob((value - loc) / scale) - scale.log()).sum(-1)
-    assert torch.allclose(one.log_prob(value), expected)
-    dense = with_moved_noise(MultivariateNormal(loc, scale_tril=scale.diag_embed()), shift, log_stretch)
-    assert torch.allclose(dense.log_prob(value), expected)
-    flow = TransformedDistribution(Normal(loc, scale).to_event(1), [AffineTransform(1.0, 2.0, event_dim=1)])
-    inner = (value - 1) / 2
-    expected = (noise.log_prob((inner - loc) / scale) - scale.log()).sum(-1) - 3 * torch.tensor(2.0).log()
-    assert torch.allclose(with_moved_noise(flow, shift, log_stretch).log_prob(value), expected)
-
-
-def test_a_dense_factor_is_stretched_along_its_own_noise():
-    factor = torch.tensor([[1.0, 0.0], [0.5, 2.0]])
-    found = with_moved_noise(
-        MultivariateNormal(torch.zeros(2), scale_tril=factor), torch.ones(2), torch.tensor([0.0, 1.0])
-    )
-    assert torch.allclose(found.loc, factor.sum(-1))
-    assert torch.allclose(found.scale_tril, factor @ torch.tensor([1.0, torch.e]).diag())
-
-
 def test_no_steps_leave_the_guide_itself(linear: tuple):
     model, guide, _ = linear
     assert refined(model, guide, UNREFINED) is guide
-
-
-def test_other_distributions_are_refused():
-    with pytest.raises(UserError, match="got a guide that draws Gamma"):
-        with_moved_noise(Gamma(torch.ones(2), 1.0).to_event(1), torch.zeros(2), torch.zeros(2))
 
 
 @pytest.mark.parametrize(
@@ -297,24 +263,6 @@ def test_the_gradient_takes_moves_for_constants(make_pair: MakePair, images: tor
         found.append((loss.detach(), torch.autograd.grad(loss, weights)))
     assert torch.equal(found[0][0], found[1][0])
     assert all(torch.equal(*both) for both in zip(found[0][1], found[1][1], strict=True))
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize(("name", "guide"), PAIRS)
-def test_every_pair_takes_a_step_refined(
-    make_pair: MakePair, images: torch.Tensor, name: str, guide: str, objective: str
-):
-    if guide in ("full_rank", "flow") and objective == "analytic_kl":
-        pytest.skip("their KL has no closed form")
-    model, posterior = make_pair(name, guide)
-    particles = 3 if objective.startswith("iwae") else 1
-    elbo = build_objective(TrainConfig(objective=objective, num_particles=particles))
-    loss = elbo(model, refined(model, posterior, replace(FEW, steps=1)))
-    with pyro.get_param_store().scope(), WeighLatents(0.5), remembering(model.decoder if elbo.one_walk else None):
-        value = loss(images)
-        value.backward()
-    assert value.isfinite()
-    assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in loss.parameters())
 
 
 def test_training_refined_learns_a_better_bound_than_its_start(make_pair: MakePair, images: torch.Tensor):
