@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
+from examples.plain_errors import plain
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 
@@ -109,7 +109,7 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
     except UserError as error:
         _fail(str(error).split("\n Trace Shapes:")[0])  # Pyro adds a trace's shapes to what is raised inside of it
     except ArgumentError as error:
-        _fail(re.sub(r'Parser key "([^"]+)"( element \d+)?:', r"--\1:", str(error)) + "; see --help")
+        _fail(plain(str(error)) + "; see --help")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -4,13 +4,14 @@ Runs that share a seed, and so their weights at the start, batches and noise, ar
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from examples.cli import make_parser, run_command
+from examples.run import read_settings
 from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
 from rnp_pyro.errors import UserError
 
@@ -57,11 +58,15 @@ def main(config: CompareConfig) -> dict[str, Difference]:
     Raises:
         UserError: If the runs are not pairs, or one is not a finished run.
     """
-    if len(config.first) != len(config.second) or len(config.first) < 2:
+    for option, runs in (("--first", config.first), ("--second", config.second)):
+        if len(runs) < 2:
+            raise UserError(f"expected two or more runs with {option}, got {len(runs)}: one pair has no standard error")
+    if len(config.first) != len(config.second):
         raise UserError(
-            "expected as many runs with --first as with --second, at least 2, got "
-            f"{len(config.first)} and {len(config.second)}"
+            f"expected as many runs with --first as with --second, got {len(config.first)} and {len(config.second)}"
         )
+    for runs in (config.first, config.second):
+        _check_alike(runs)
     pairs = [(_read(one), _read(other)) for one, other in zip(config.first, config.second, strict=True)]
     for (one, other), name in zip(pairs, config.second, strict=True):
         differing = [key for key in ("data", "seed", "test_images") if one[key] != other[key]]
@@ -82,6 +87,18 @@ def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
     """Average the differences of two or more pairs."""
     differences = [other - one for one, other in pairs]
     return Difference(mean(differences), stdev(differences) / sqrt(len(differences)))
+
+
+def _check_alike(runs: Sequence[str]) -> None:
+    """Refuse a side whose runs differ in more than their seeds."""
+    first, *others = (asdict(replace(read_settings(Path(run)), run=None, seed=0, data_dir=None)) for run in runs)
+    for run, other in zip(runs[1:], others, strict=True):
+        differing = next((key for key in first if first[key] != other[key]), None)
+        if differing is not None:
+            raise UserError(
+                f"expected runs of one side that differ in their seeds alone, got another {differing} in {run} than in "
+                f"{runs[0]}: see their config.yaml"
+            )
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -128,6 +128,8 @@ def _check(config: EncodeConfig, out: Path) -> None:
     """Refuse what can be refused before anything is computed."""
     if config.limit is not None and config.limit < 1:
         raise UserError(f"--limit must be at least 1, got {config.limit}")
+    if out.suffix != ".npz":
+        raise UserError(f"expected a file that ends in .npz with --out, got {out}")
     check_output("--out", out, config.overwrite)
 
 

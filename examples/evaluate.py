@@ -127,6 +127,9 @@ def _refine(run: Run, config: EvaluateConfig) -> Run:
     asked = {"steps": config.refine_steps, "rate": config.refine_rate, "num_particles": config.refine_particles}
     refinement = replace(run.pair.refinement, **{name: value for name, value in asked.items() if value is not None})
     check_refinement(refinement)
+    idle = [name for name in ("refine_rate", "refine_particles") if getattr(config, name) is not None]
+    if idle and not refinement.steps:
+        raise UserError(f"--{idle[0]} is for refined posteriors: ask for them with --refine_steps, or leave it out")
     return replace(run, pair=replace(run.pair, refinement=refinement))
 
 

@@ -260,6 +260,10 @@ def _check(config: SampleConfig) -> None:
         raise UserError("--mask hides a part of an image: name one with --given FILE or --index N")
     if given and config.temperature != 1:
         raise UserError("--temperature is for samples of the prior: leave it or the image out")
+    if not given and config.particles != SampleConfig.particles:
+        raise UserError("--particles weighs programs by an image: name one with --given FILE or --index N")
+    if config.mask is None and config.rounds != SampleConfig.rounds:
+        raise UserError("--rounds fills in what --mask hides of an image: give both, or leave it out")
 
 
 def command(arguments: Sequence[str]) -> None:

@@ -81,8 +81,8 @@ def check_schedule(config: TrainConfig) -> None:
     if not 0 < config.kl_floor <= 1:
         raise UserError(f"--train.kl_floor must be above 0 and at most 1, got {config.kl_floor:g}")
     for name in ("learning_rate", "checkpoint_minutes"):
-        if not getattr(config, name) > 0:
-            raise UserError(f"--train.{name} must be above 0, got {getattr(config, name):g}")
+        if not 0 < getattr(config, name) < inf:
+            raise UserError(f"--train.{name} must be above 0 and finite, got {getattr(config, name):g}")
     for name in ("batch_size", "log_every", "validation_images"):
         if getattr(config, name) < 1:
             raise UserError(f"--train.{name} must be at least 1, got {getattr(config, name)}")

@@ -194,7 +194,13 @@ class _Run:
         pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
         if len(self.task.validation):
             images = self.task.validation.to(self.fabric.device, next(pair.parameters()).dtype)
-            found = _means(elbo_terms(pair.model, self._posterior(pair), images, self.task.seed))
+            with pyro.validation_enabled(False):
+                found = _means(elbo_terms(pair.model, self._posterior(pair), images, self.task.seed))
+            if not isfinite(found["neg_elbo"]):
+                raise UserError(
+                    f"the bound of validation images is not finite ({found['neg_elbo']}) after step {self.step}: the "
+                    "last checkpoint is kept; try a smaller --train.learning_rate or --train.clip"
+                )
             self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
             warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup
             if warm and found["kl"] < LEAST_KL and self.fabric.is_global_zero:

@@ -107,7 +107,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise UserError(f"expected trained weights in {path}, found none: has the run ended?") from None
     except (SafetensorError, RuntimeError, OSError) as error:
         raise UserError(
-            f"cannot load weights from {path}: {_first_line(error)}; the file is damaged or of another model"
+            f"cannot load weights from {path}: {_reason(error)}; the file is damaged or of another model"
         ) from None
 
 
@@ -128,6 +128,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"expected a checkpoint in {path}, found none: the run has none to go on from") from None
     except Exception as error:  # of a damaged file torch.load raises almost anything
         raise UserError(f"cannot load the checkpoint {path}: {_first_line(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Give the first cause that PyTorch lists under its headline, a tensor and what does not fit; else the headline."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[1].rstrip(".") if len(lines) > 1 else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

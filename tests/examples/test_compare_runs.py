@@ -10,7 +10,7 @@ from examples.compare_runs import NUMBERS, Difference, difference
 
 def write_run(path: Path, seed: int, **numbers: float) -> Path:
     path.mkdir()
-    (path / "config.yaml").write_text("")
+    (path / "config.yaml").write_text(f"seed: {seed}\n")
     values = dict.fromkeys(NUMBERS, 1.0) | {"data": "digits", "seed": seed, "test_images": 3} | numbers
     (path / "summary.json").write_text(json.dumps(values))
     return path
@@ -32,10 +32,14 @@ def test_pairs_are_printed_with_their_difference(call, tmp_path):
 
 def test_runs_that_are_no_pairs_are_refused(call, tmp_path):
     one, other = write_run(tmp_path / "a", 0), write_run(tmp_path / "b", 1)
-    assert "got 1 and 1" in call("compare_runs", "--first", one, "--second", other).error
+    assert "two or more runs with --first, got 1" in call("compare_runs", "--first", one, "--second", other).error
+    assert "got 2 and 3" in call("compare_runs", "--first", one, other, "--second", one, other, one).error
     assert "expected partners with one seed, got 0 and 1" in (
         call("compare_runs", "--first", one, one, "--second", one, other).error
     )
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "config.yaml").write_text("guide:\n  name: flow\n")
+    assert "got another guide in" in call("compare_runs", "--first", one, tmp_path / "d", "--second", one, other).error
     (tmp_path / "c").mkdir()
     assert (
         "expected a run directory" in call("compare_runs", "--first", one, one, "--second", one, tmp_path / "c").error

@@ -207,7 +207,8 @@ def test_a_result_is_not_overwritten_unasked(refuse, call, digits_run, out):
     [
         (["--split=nope"], "--split"),
         (["--limit=0"], "--limit must be at least 1, got 0"),
-        (["--limit=few"], "--limit"),
+        (["--limit=few"], "--limit: expected a whole number or null, got few; see --help"),
+        (["--out=codes.json"], "expected a file that ends in .npz with --out, got codes.json"),
         (["--accelerator=nope"], "You selected an invalid accelerator name"),
         (["--nope=1"], "--nope"),
         (["stray"], "stray"),

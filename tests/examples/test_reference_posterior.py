@@ -191,7 +191,7 @@ def test_a_meter_is_filled_once():
         (["--images", "12"], "--images must be within 0 to 11, the test images of mnist, got 12"),
         (["--images", "-1"], "--images must be within 0 to 11"),
         (["--images", "1", "1"], "--images must name one or more images, each once, got [1, 1]"),
-        (["--images", "few"], "--images: Expected a <class 'int'>. Got value: few; see --help"),
+        (["--images", "few"], "--images: expected a whole number, got few; see --help"),
         (["--images"], "--images"),
         (["--chains=0"], "--chains must be at least 1, got 0"),
         (["--warmup=0"], "--warmup must be at least 1, got 0"),

@@ -174,7 +174,11 @@ def test_limits_pass(changes):
     [(name, value, "within [0, 1]") for name in ("lr_warmup", "lr_final", "kl_warmup") for value in (-0.1, 1.1)]
     + [("ema", value, "at least 0 and below 1") for value in (-0.1, 1.0)]
     + [("kl_floor", value, "above 0 and at most 1") for value in (0.0, -1.0, 1.5)]
-    + [(name, value, "above 0") for name in ("learning_rate", "checkpoint_minutes") for value in (0.0, -1.0, nan)]
+    + [
+        (name, value, "above 0 and finite")
+        for name in ("learning_rate", "checkpoint_minutes")
+        for value in (0.0, -1.0, nan, inf)
+    ]
     + [(name, value, "at least 1") for name in ("batch_size", "log_every", "validation_images") for value in (0, -3)]
     + [(name, value, "at least 0") for name in ("clip", "weight_decay") for value in (-0.5, -inf)],
 )

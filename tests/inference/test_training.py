@@ -458,6 +458,15 @@ def test_an_explosion_stops_the_run(make_run):
     assert 0 < run.state["step"] < 50
 
 
+def test_an_explosion_in_the_last_step_stops_the_run(make_run):
+    """No further step would notice."""
+    run = make_run()
+    with pytest.raises(UserError, match=r"the bound of validation images is not finite .* after step 1: ") as caught:
+        run.train(steps=1, learning_rate=1e30, lr_warmup=0.0)
+    assert "\n" not in str(caught.value)
+    assert not hasattr(run, "outcome")
+
+
 def place(run: Run, loc: float) -> Run:
     """Make the posterior N(loc, 1) in each of six dimensions, whatever the image: its KL is 3 loc^2."""
     head = run.task.guide.loc_and_scale
