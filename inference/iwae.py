@@ -8,7 +8,8 @@ a guide's signal vanish in noise as K grows (Rainforth et al. 2018). Doubly repa
     for the model  sum_k v_k  d log p(x, z_k)
     for the guide  sum_k v_k^2  (d log w_k / d z_k) (d z_k / d phi)
 
-where log w is scored with the guide's parameters fixed.
+where log w is scored with the guide's parameters fixed. A weight that both have, of a tree that the guide walks, gets the
+sum of the two: the second for its part in the draws (Bauer & Mnih 2021).
 """
 
 from collections.abc import Callable
@@ -40,7 +41,7 @@ class ImportanceWeightedELBO(ELBO):
     def __init__(self, num_particles: int, doubly_reparameterized: bool = False) -> None:
         super().__init__(num_particles=num_particles, max_plate_nesting=1, vectorize_particles=True)
         self.doubly_reparameterized = doubly_reparameterized
-        # A walk with the tree's weights fixed, the guide's, is not the model's.
+        # The guide's scores come from a walk with the tree's weights fixed, which is not the model's.
         self.one_walk = not doubly_reparameterized
 
     def loss(self, model: Any, guide: Any, images: Canvas) -> float:
@@ -49,7 +50,11 @@ class ImportanceWeightedELBO(ELBO):
             return self.differentiable_loss(model, guide, images).item()
 
     def differentiable_loss(self, model: Any, guide: Any, images: Canvas) -> Tensor:
-        """Give the negative bound of a batch, nats, less the part term's weighted mean; with the chosen gradient."""
+        """Give the negative bound of a batch, nats, less the part term's weighted mean; with the chosen gradient.
+
+        Doubly reparameterized, the part term reaches the guide weighed by v_k^2 as well, not by v_k: the bound and the
+        aid to training keep the proportion that they have in each particle.
+        """
         gate = Gate()
         with pyro.plate("particles", self.num_particles, dim=-2):
             if self.doubly_reparameterized:
@@ -98,9 +103,7 @@ class Gate:
 
 def _rescored(model: Any, guide: Any, images: Canvas, gate: Gate) -> tuple[Trace, Trace]:
     """Draw from the guide, and score the gated draws by the model and by the guide with its parameters fixed."""
-    ours = {id(parameter) for parameter in model.parameters()}
-    with fixed(parameter for parameter in guide.parameters() if id(parameter) in ours):
-        drawn = poutine.trace(guide).get_trace(images)
+    drawn = poutine.trace(guide).get_trace(images)
     for name, site in random_sites(drawn).items():
         drawn.nodes[name] = {**site, "value": gate(site["value"])}
     model_trace = poutine.trace(poutine.replay(model, trace=drawn)).get_trace(images)

@@ -8,7 +8,10 @@ import pytest
 import torch
 from linear_gaussian import LinearGaussian, LinearGuide, draw_images, exact_evidence
 from pyro import poutine
+from pyro.distributions import Normal
 from pyro.infer import RenyiELBO
+from pyro.nn import PyroModule
+from torch import nn
 
 from inference.elbo import FreeBitsELBO, WeighLatents
 from inference.iwae import ImportanceWeightedELBO
@@ -70,6 +73,53 @@ def test_both_gradients_have_one_expectation_and_dreg_is_quieter(linear: tuple, 
     assert ((plain.mean(0) - dreg.mean(0)).abs() < 4 * error).all()
     assert dreg.var(0).mean() < 0.7 * plain.var(0).mean()
     assert torch.allclose(model_plain, model_dreg, rtol=1e-9, atol=1e-9)
+
+
+class Chain(PyroModule):
+    """p = N(z; 0, 1) N(node; z, scale) N(x; node, 1), with a learned scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.8))
+
+    def forward(self, images: torch.Tensor) -> None:
+        with pyro.plate("images", len(images), dim=-1):
+            z = pyro.sample("z", Normal(0.0, 1.0))
+            node = pyro.sample("node", Normal(z, self.scale))
+            pyro.sample("image", Normal(node, 1.0), obs=images.flatten())
+
+
+class ChainGuide(PyroModule):
+    """q = N(z; x / 2, 0.9) N(node; z + shift (x - z), scale): at shift 0 the node follows the prior."""
+
+    def __init__(self, model: Chain, shift: float) -> None:
+        super().__init__()
+        self.model, self.shift = model, shift
+
+    def forward(self, images: torch.Tensor) -> None:
+        pixel = images.flatten()
+        with pyro.plate("images", len(images), dim=-1):
+            z = pyro.sample("z", Normal(pixel / 2, 0.9))
+            pyro.sample("node", Normal(z + self.shift * (pixel - z), self.model.scale))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_both_gradients_agree_on_weights_that_model_and_guide_share(shift: float):
+    """Nodes that follow the prior, or are corrected from it, are drawn with the tree's own weights."""
+    model = Chain()
+    pyro.set_rng_seed(0)
+    guide, images = ChainGuide(model, shift), 2 * torch.randn(5000, 1, 1, 1)
+    found = []
+    for doubly in (False, True):
+        objective, gradients = ImportanceWeightedELBO(4, doubly_reparameterized=doubly), []
+        for _ in range(40):
+            loss = objective.differentiable_loss(model, guide, images)
+            gradients.append(torch.autograd.grad(loss, model.scale)[0])
+        found.append(torch.stack(gradients))
+    plain, dreg = found
+    error = ((plain.var() + dreg.var()) / len(plain)).sqrt()
+    assert abs(plain.mean() - dreg.mean()) < 4 * error
+    assert abs(plain.mean()) > 8 * error, "too few draws to tell anything"
 
 
 def test_dreg_vanishes_where_the_guide_is_exact(linear: tuple):
