@@ -6,6 +6,7 @@ Writes DIR/ablation.json, ablation.md, ablation.png and the runs; an interrupted
 
 import contextlib
 import io
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from examples import evaluate, train_svi
 from examples.ablation_plan import AblateConfig, Plan, Variant, make_plan, read
 from examples.ablation_table import by_variant, table
-from examples.cli import make_parser, run_command
+from examples.cli import make_parser, one_line, run_command
 from examples.report import git_commit, versions
 from examples.run import open_trained
 from rnp_pyro import figures
@@ -37,7 +38,7 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
         One entry a run, as in ablation.json.
 
     Raises:
-        UserError: If anything does not fit; nothing is written then.
+        UserError: If anything does not fit, nothing is written then; or if no run at all could be trained.
     """
     for name in ("particles", "images"):
         if getattr(config, name) < 1:
@@ -48,20 +49,27 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
     for reason in plan.left_out:
         print(f"left out {reason}")
     pending = [(variant, seed) for seed in plan.seeds for variant in plan.variants]
-    results = []
+    results, failed = [], []
     for number, (variant, seed) in enumerate(pending, start=1):
         try:
             found = run_one(variant, seed, config)
         except KeyboardInterrupt:
             print(f"interrupted: the same command goes on with {variant.name}, seed {seed}", flush=True)
             raise
+        except UserError as error:  # the others are worth having
+            failed.append(f"{variant.name}, seed {seed}: {one_line(error)}")
+            print(f"{number}/{len(pending)} failed: {failed[-1]}", flush=True)
+            continue
         results.append(found)
         print(
             f"{number}/{len(pending)} {variant.name}, seed {seed}: -ELBO {found['neg_elbo']:.2f}, bound "
             f"{found['bound']:.2f}, {found['images_per_second']:.0f} images/s",
             flush=True,
         )
-        _write(results, plan, config, out)
+        _write(results, plan, failed, config, out)
+    if not results:
+        raise UserError("none of the runs could be trained and evaluated: " + "; ".join(failed))
+    _write(results, plan, failed, config, out)
     print(table(results, config.particles))
     print(f"wrote {out / RESULTS}, {out / TABLE} and {out / FIGURE}")
     return results
@@ -72,6 +80,8 @@ def run_one(variant: Variant, seed: int, config: AblateConfig) -> dict[str, Any]
     path = Path(config.out) / f"{variant.name}_seed{seed}"
     settings = replace(read(config.base, variant.arguments), seed=seed, run=str(path))
     quiet = io.StringIO()
+    if path.is_dir() and not any((path / name).is_file() for name in (CHECKPOINT, SUMMARY)):
+        shutil.rmtree(path)  # stopped before its first checkpoint: nothing was trained yet
     if not (path / SUMMARY).is_file() or not (path / WEIGHTS).is_file():
         with contextlib.redirect_stdout(quiet):
             train_svi.main(settings, resume=path if (path / CHECKPOINT).is_file() else None)
@@ -124,10 +134,12 @@ def _open(out: Path, config: AblateConfig) -> None:
     write_json(out / PLAN, plan)
 
 
-def _write(results: Sequence[dict[str, Any]], plan: Plan, config: AblateConfig, out: Path) -> None:
+def _write(
+    results: Sequence[dict[str, Any]], plan: Plan, failed: Sequence[str], config: AblateConfig, out: Path
+) -> None:
     """Write what is known so far."""
     about = {"settings": asdict(config), "left_out": plan.left_out, "versions": versions(), "git_commit": git_commit()}
-    write_json(out / RESULTS, {**about, "results": list(results)})
+    write_json(out / RESULTS, {**about, "failed": list(failed), "results": list(results)})
     write_text(out / TABLE, table(results, config.particles) + "\n")
     curves = {
         " ".join(group[0]["choices"].values()): [_curve(one["run"]) for one in group] for group in by_variant(results)

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import inf
 from typing import Literal, get_args
 
 from examples.cli import config_parser, parse_config, takes
+from examples.devices import check_precision
 from examples.pair import build_pair
 from guides import GUIDES
 from inference.objectives import OBJECTIVES
+from inference.schedule import check_schedule
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.errors import UserError
@@ -69,7 +72,15 @@ class AblateConfig:
 
 @dataclass(frozen=True)
 class Choices:
-    """The lists whose combinations are trained, and the minutes of each run."""
+    """The lists whose combinations are trained.
+
+    Args:
+        guides: Names.
+        objectives: Names.
+        node_latents: Which nodes are random.
+        seeds: Each variant is trained once with each.
+        minutes: Of each run.
+    """
 
     guides: tuple[str, ...]
     objectives: tuple[str, ...]
@@ -82,7 +93,10 @@ PRESETS = {
     "quick": Choices(("resnet", "full_rank", "flow", "ladder"), ("elbo",), ("none", "both"), (0, 1), 1.0),
     "guides": Choices(("resnet", "full_rank", "flow", "ladder"), ("elbo",), ("none", "both"), (0, 1, 2), 5.0),
 }
-"""With both, a guide of the root alone is left out but for the first: its nodes follow the prior."""
+"""The lists to start from."""
+
+ROOT_GUIDES = ("full_rank", "flow")
+"""Left out of a preset where nodes are random: they differ from resnet at the root alone, which ``none`` shows."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to train, and what was left out and why."""
+    """What to train.
+
+    Args:
+        variants: To be trained with each seed.
+        left_out: Names of the combinations that do not fit, each with the reason.
+        seeds: Of the runs.
+    """
 
     variants: tuple[Variant, ...]
     left_out: tuple[str, ...]
@@ -122,29 +142,19 @@ def make_plan(config: AblateConfig, data: ImageData) -> Plan:
     for field, values in varied:
         if len(set(values)) < len(values):
             raise UserError(f"--vary must name each value once, got {field}={','.join(values)}")
-    named_guides = config.guides is not None
     variants, left_out = [], []
     for guide, objective, nodes, *rest in product(
         choices.guides, choices.objectives, choices.node_latents, *(values for _, values in varied)
     ):
-        if not named_guides and nodes != "none" and guide not in ("resnet", "ladder"):
-            continue  # the same posterior of the nodes as resnet's: a user who wants it names the guides
         chosen = {"guide": guide, "objective": objective, "node latents": nodes}
         chosen |= {field: value for (field, _), value in zip(varied, rest, strict=True)}
-        arguments = (
-            f"--data={config.data}",
-            f"--guide.name={guide}",
-            f"--train.objective={objective}",
-            f"--model.node_latents={nodes}",
-            f"--train.minutes={choices.minutes}",
-            f"--train.checkpoint_minutes={choices.minutes / 10}",
-            *shared,
-            *(f"--{field}={value}" for (field, _), value in zip(varied, rest, strict=True)),
-        )
         name = "_".join(str(part).replace("/", "-") for part in chosen.values())
-        settings = read(config.base, arguments)
+        own = tuple(f"--{field}={value}" for (field, _), value in zip(varied, rest, strict=True))
+        arguments = (*_arguments(config, choices, guide, objective, nodes), *shared, *own)
         try:
-            build_pair(settings, data.image_shape)
+            if config.guides is None and nodes != "none" and guide in ROOT_GUIDES:
+                raise UserError("its nodes follow the prior, as resnet's do: name it with --guides to have it")
+            _check_run(read(config.base, arguments), data)
         except UserError as error:
             left_out.append(f"{name}: {error}")
             continue
@@ -152,6 +162,25 @@ def make_plan(config: AblateConfig, data: ImageData) -> Plan:
     if not variants:
         raise UserError("none of the combinations fits: " + "; ".join(left_out))
     return Plan(tuple(variants), tuple(left_out), choices.seeds)
+
+
+def _arguments(config: AblateConfig, choices: Choices, guide: str, objective: str, nodes: str) -> tuple[str, ...]:
+    """Give the options of a training run that the ablation sets itself."""
+    return (
+        f"--data={config.data}",
+        f"--guide.name={guide}",
+        f"--train.objective={objective}",
+        f"--model.node_latents={nodes}",
+        f"--train.minutes={choices.minutes}",
+        f"--train.checkpoint_minutes={choices.minutes / 10}",
+    )
+
+
+def _check_run(config: Config, data: ImageData) -> None:
+    """Refuse a run as train_svi would, before anything is written."""
+    check_precision(config.fabric)
+    check_schedule(config.train)
+    build_pair(config, data.image_shape)
 
 
 def read(base: str, arguments: Sequence[str]) -> Config:
@@ -165,8 +194,8 @@ def _choices(config: AblateConfig) -> Choices:
         raise UserError(f"--preset: expected one of {', '.join(PRESETS)}, got {config.preset}")
     start = PRESETS[config.preset]
     minutes = start.minutes if config.minutes is None else config.minutes
-    if not minutes > 0:
-        raise UserError(f"--minutes must be above 0, got {minutes:g}")
+    if not 0 < minutes < inf:
+        raise UserError(f"--minutes must be above 0 and finite, got {minutes:g}")
     lists = {name: getattr(config, name) for name in ("guides", "objectives", "node_latents", "seeds")}
     for name, values in lists.items():
         if values is not None and (not values or len(set(values)) < len(values)):

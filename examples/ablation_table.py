@@ -6,7 +6,7 @@ from typing import Any
 
 COLUMNS = {
     "neg_elbo": ("-ELBO", ".2f"),
-    "bound": ("bound", ".2f"),
+    "bound": ("bound, K = {particles}", ".2f"),
     "khat": ("median k-hat", ".2f"),
     "kl": ("KL", ".2f"),
     "squared_error": ("squared error", ".2f"),
@@ -14,7 +14,7 @@ COLUMNS = {
     "parameters": ("parameters", ",.0f"),
     "seconds": ("seconds", ".0f"),
 }
-"""Numbers of a result, their headings and formats; all but the rates in nats, or squares of pixels, per image."""
+"""A result's numbers, their headings and formats. Bounds and KL are nats per image, squared errors per image too."""
 
 Result = Mapping[str, Any]
 """One run's numbers, with ``choices`` and ``seed``."""
@@ -23,8 +23,8 @@ Result = Mapping[str, Any]
 def table(results: Sequence[Result], particles: int) -> str:
     """Write the table in Markdown: a row for each variant, best bound first, mean +- standard deviation over seeds."""
     names = list(results[0]["choices"])
-    headings = [*names, "seeds", *(heading for heading, _ in COLUMNS.values())]
-    rows = [f"| {' | '.join(headings).replace('bound', f'bound, K = {particles}')} |", f"|{'---|' * len(headings)}"]
+    headings = [*names, "seeds", *(heading.format(particles=particles) for heading, _ in COLUMNS.values())]
+    rows = [f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     for group in by_variant(results):
         cells = [*(str(group[0]["choices"][name]) for name in names), str(len(group))]
         cells += [_cell([one[key] for one in group], form) for key, (_, form) in COLUMNS.items()]

@@ -107,7 +107,7 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
     try:
         command(sys.argv[1:])
     except UserError as error:
-        _fail(str(error).split("\n Trace Shapes:")[0])  # Pyro adds a trace's shapes to what is raised inside of it
+        _fail(one_line(error))
     except ArgumentError as error:
         _fail(plain(str(error)) + "; see --help")
     except KeyboardInterrupt:
@@ -135,6 +135,11 @@ def _check_groups(values: Namespace, settings: type, prefix: str = "--") -> None
             if not isinstance(group, Namespace):
                 raise UserError(f"{prefix}{field.name}: expected names and values of settings, got {group}")
             _check_groups(group, field.type, f"{prefix}{field.name}.")
+
+
+def one_line(error: UserError) -> str:
+    """Give what an error says, without the shapes that Pyro adds to what is raised inside of a trace."""
+    return " ".join(str(error).split("\n Trace Shapes:")[0].split())
 
 
 def _fail(message: str) -> None:

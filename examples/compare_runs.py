@@ -13,6 +13,7 @@ from typing import Any
 from examples.cli import make_parser, run_command
 from examples.run import read_settings
 from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
+from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 
 DESCRIPTION = (
@@ -65,8 +66,8 @@ def main(config: CompareConfig) -> dict[str, Difference]:
         raise UserError(
             f"expected as many runs with --first as with --second, got {len(config.first)} and {len(config.second)}"
         )
-    for runs in (config.first, config.second):
-        _check_alike(runs)
+    for option, runs in (("--first", config.first), ("--second", config.second)):
+        _check_alike(option, runs)
     pairs = [(_read(one), _read(other)) for one, other in zip(config.first, config.second, strict=True)]
     for (one, other), name in zip(pairs, config.second, strict=True):
         differing = [key for key in ("data", "seed", "test_images") if one[key] != other[key]]
@@ -89,16 +90,30 @@ def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
     return Difference(mean(differences), stdev(differences) / sqrt(len(differences)))
 
 
-def _check_alike(runs: Sequence[str]) -> None:
-    """Refuse a side whose runs differ in more than their seeds."""
-    first, *others = (asdict(replace(read_settings(Path(run)), run=None, seed=0, data_dir=None)) for run in runs)
+def _check_alike(option: str, runs: Sequence[str]) -> None:
+    """Refuse a side whose runs are not one thing repeated: alike in all but their seeds, and these different."""
+    configs = [read_settings(Path(run)) for run in runs]
+    seeds = [config.seed for config in configs]
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"expected runs of different seeds with {option}, got {seeds}: equal runs have no spread")
+    first, *others = (_settings(config) for config in configs)
     for run, other in zip(runs[1:], others, strict=True):
-        differing = next((key for key in first if first[key] != other[key]), None)
-        if differing is not None:
-            raise UserError(
-                f"expected runs of one side that differ in their seeds alone, got another {differing} in {run} than in "
-                f"{runs[0]}: see their config.yaml"
-            )
+        for name, value in first.items():
+            if other[name] != value:
+                raise UserError(
+                    f"expected runs that differ in their seeds alone with {option}, got {name} {value} in {runs[0]} "
+                    f"and {other[name]} in {run}"
+                )
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """Give what makes two runs one experiment: all settings but the seed, the places of files, and a replayed clock."""
+    same = replace(config, run=None, seed=0, data_dir=None, train=replace(config.train, schedule=None))
+    return {
+        f"{group}.{name}" if isinstance(values, dict) else group: value
+        for group, values in asdict(same).items()
+        for name, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from pyro import poutine
 from torch.distributions import Distribution, TransformedDistribution
 
 from examples.cli import check_output, make_parser, run_command
+from examples.devices import launch
 from examples.pair import Pair
 from examples.report import EVALUATION_SEED
 from examples.run import open_trained
-from examples.train_svi import launch
 from inference.elbo import random_sites
 from inference.evaluate import CHUNK, TakeMeans, evaluating
 from inference.predictive import unfold_as_drawn

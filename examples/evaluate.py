@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from examples.cli import make_parser, run_command
+from examples.devices import launch
 from examples.evaluate_config import EvaluateConfig, check_evaluation, saved_files
 from examples.evidence import active_dimensions, as_json, check_comparable, describe, paired_difference, verdict
 from examples.memory import keep_freed_memory
 from examples.report import EVALUATION_SEED, git_commit, versions
 from examples.run import Run, open_trained
-from examples.train_svi import launch
 from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, save_netcdf
 from inference.elbo import Terms
 from inference.evaluate import latent_means, reconstruct

@@ -11,6 +11,7 @@ MOST_PARTICLES = 10_000_000
 """The weights of one image must fit in memory, several times: here a gigabyte."""
 
 MOST_PARTICLES_SAVED = 100_000
+"""A hundred images' weights then fill what a netCDF file holds; with more particles too few images would be in it."""
 
 DRAWN = ("khat", "posterior_predictive")
 """How the names of the figures end that are drawn from a netCDF file."""
@@ -29,7 +30,7 @@ class EvaluateConfig:
         seed: Of the draws, at least 0.
         refine_steps: Gradient steps that improve each image's posterior before it is drawn from, at least 0; default:
             as the run was trained (guide.refine_steps), as with the two that follow.
-        refine_rate: Length of the first such step, in standard deviations of the guide's noise, above 0; it falls to 0.
+        refine_rate: Length of the first such step, in standard deviations of the noise, above 0, at most 10.
         refine_particles: Draws of such a step, at least 1.
         json: File to write the numbers to.
         baseline: JSON file that this command wrote for another run, of the same images with as many particles: the
@@ -69,10 +70,11 @@ def check_evaluation(config: EvaluateConfig) -> None:
         raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
     if config.arviz is not None and config.particles > MOST_PARTICLES_SAVED:
         raise UserError(f"--arviz takes at most {MOST_PARTICLES_SAVED:,} --particles, got {config.particles:,}")
-    files = [("--json", config.json), *(("--arviz", file) for file in saved_files(config.arviz))]
-    for option, file in files:
+    for option, file in (("--json", config.json), ("--arviz", config.arviz)):
         if file is not None:
             check_output(option, Path(file), config.overwrite)
+    for figure in saved_files(config.arviz)[1:]:
+        check_output("--arviz", figure, config.overwrite)
     if config.json is not None and Path(config.json) in saved_files(config.arviz):
         raise UserError(f"--json and --arviz must be different files, got {config.json} for both")
 

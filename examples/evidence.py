@@ -110,13 +110,13 @@ def active_dimensions(means: Latent) -> int | None:
 
 
 def describe(numbers: dict[str, Any], latent_size: int) -> str:
-    """Print an evaluation as lines."""
+    """Format an evaluation as lines."""
     sizes = list(numbers["nll"])
     width = len(f"{numbers['particles']:,}")
     reconstruction = numbers["neg_elbo"] - numbers["kl"]
     errors = numbers["nll_standard_error"]
     khat = ", ".join(f"{float(level):.0%} {_number(value, 2)}" for level, value in numbers["khat"].items())
-    above = numbers["khat_above_0.7"]
+    above, undefined = numbers["khat_above_0.7"], numbers["khat_undefined"]
     lines = [
         f"{numbers['images']:,} {numbers['split']} images of {numbers['data']}, {numbers['particles']:,} particles "
         f"each, seed {numbers['seed']}; nats per image, +- standard error over images",
@@ -127,7 +127,8 @@ def describe(numbers: dict[str, Any], latent_size: int) -> str:
         *(f"  K = {int(size):>{width},}  {_with_error(numbers['nll'][size], errors[size])}" for size in sizes),
         f"PSIS estimate of -log p(x): {_with_error(numbers['nll_psis'], numbers['nll_psis_standard_error'])}",
         f"squared error {numbers['squared_error']:.3f} per image, {numbers['mse']:.5f} per pixel",
-        f"Pareto k-hat: {khat}; above {TRUSTED_KHAT} in {'-' if above is None else f'{above:.1%}'} of images",
+        f"Pareto k-hat: {khat}; above {TRUSTED_KHAT} in {'-' if above is None else f'{above:.1%}'} of images"
+        + (f", undefined for {undefined:,}" if undefined else ""),
         f"effective sample size: {numbers['ess']:.1f} of {numbers['particles']:,}, mean over images",
         f"active latent dimensions: {_number(numbers['active_dimensions'], 0)} of {latent_size}",
         f"{numbers['seconds']:.1f} seconds",
@@ -147,6 +148,11 @@ def verdict(khat: Float[Tensor, " images"], num_particles: int) -> str:
     if len(known) == 0:
         return "whether the guide is to be trusted is not known: weights are tied, so that k-hat is not defined"
     above = int((known > TRUSTED_KHAT).sum())
+    if above == 0 and len(known) < len(khat):
+        return (
+            f"k-hat is at most {TRUSTED_KHAT} for the {len(known):,} images where it is defined; of the "
+            f"{len(khat) - len(known):,} others, whose weights are tied, nothing is known"
+        )
     if above == 0:
         return f"k-hat is at most {TRUSTED_KHAT} for all images: the weights can be trusted"
     return (
@@ -168,4 +174,6 @@ def finite(value: Any) -> Any:
     """Put None for each nan and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not isfinite(value) else value

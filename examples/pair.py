@@ -10,6 +10,8 @@ from pyro.nn import PyroModule
 
 from guides import GUIDES
 from guides.auto import AUTO_GUIDES
+from inference.elbo import check_closed_kl
+from inference.honest import check_latents
 from inference.objectives import build_objective
 from inference.refinement import Refinement, check_refinement, refined
 from inference.task import Weights
@@ -18,9 +20,6 @@ from rnp_pyro.config import Config, likelihood_name
 from rnp_pyro.data import binarise, binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import ByteImages, Canvas
-
-NO_CLOSED_KL = ("full_rank", "flow")
-"""Guides whose divergence from the prior Pyro would sample."""
 
 
 @dataclass(frozen=True)
@@ -84,35 +83,25 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
     build_objective(config.train)
     refinement = Refinement(config.guide.refine_steps, config.guide.refine_rate, config.guide.refine_particles)
     check_refinement(refinement)
-    if config.train.objective == "analytic_kl" and config.guide.name in NO_CLOSED_KL:
-        raise UserError(
-            f"the guide {config.guide.name} has no KL in closed form: expected --guide.name resnet or ladder, or "
-            "--train.objective elbo"
-        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = MODELS[config.model.name](config.model, image_shape)
         guide = GUIDES[config.guide.name](config.guide, model.decoder)
-        _check_latents(model, guide, image_shape, config.guide.name)
+        _check_fit(model, guide, image_shape, config.train.objective)
     return Pair(model, guide, refinement, likelihood_name(config.model, image_shape) == "bernoulli", config.seed)
 
 
-def _check_latents(model: PyroModule, guide: PyroModule, image_shape: tuple[int, int, int], name: str) -> None:
-    """Refuse a guide that does not draw just what the model does: its bound would be none."""
+def _check_fit(model: PyroModule, guide: PyroModule, image_shape: tuple[int, int, int], objective: str) -> None:
+    """Refuse a guide that does not fit the model, or the objective, before anything is trained."""
     blank = torch.zeros(1, *image_shape)
     with torch.no_grad(), pyro.get_param_store().scope():
-        ours, theirs = (set(poutine.trace(one).get_trace(blank).stochastic_nodes) for one in (model, guide))
-    if ours != theirs:
-        missing, foreign = sorted(ours - theirs), sorted(theirs - ours)
-        raise UserError(
-            f"the guide {name} must draw just the model's latents: "
-            + "; ".join(
-                f"{what} {', '.join(sites[:3])}{', ...' if len(sites) > 3 else ''}"
-                for what, sites in (("it does not draw", missing), ("the model has no", foreign))
-                if sites
-            )
-            + "; expected another --guide.name or --model.node_latents"
-        )
+        model_trace, guide_trace = (poutine.trace(one).get_trace(blank) for one in (model, guide))
+    try:
+        check_latents(model_trace, guide_trace)
+    except UserError as error:
+        raise UserError(f"{error}; expected another --guide.name or --model.node_latents") from None
+    if objective == "analytic_kl":
+        check_closed_kl(model_trace, guide_trace)
 
 
 def _check_name(option: str, name: str, table: dict) -> None:

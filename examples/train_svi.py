@@ -13,9 +13,9 @@ from typing import Any
 import torch
 import yaml
 from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from examples.cli import config_parser, parse_config, run_command, take_option, takes
+from examples.devices import launch
 from examples.memory import keep_freed_memory
 from examples.pair import Pair, build_pair
 from examples.progress import RunObserver
@@ -37,11 +37,9 @@ from rnp_pyro.checkpoint import (
     write_json,
     write_text,
 )
-from rnp_pyro.config import Config, FabricConfig
+from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, load_images
 from rnp_pyro.errors import UserError
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 DESCRIPTION = "Train a recursive neural program, or the flat baseline, by stochastic variational inference."
 
@@ -81,22 +79,6 @@ def main(config: Config, resume: Path | None = None) -> Path:
 def new_run_name(kind: str) -> str:
     """Name a run directory after a preset, or a model, and the time."""
     return f"runs/{kind}-{datetime.now():%Y%m%d-%H%M%S}"
-
-
-def launch(config: FabricConfig) -> Fabric:
-    """Start Lightning Fabric on the devices that the settings name.
-
-    Raises:
-        UserError: If this machine does not have them, or the precision is none that trains.
-    """
-    if config.precision not in PRECISIONS:
-        raise UserError(f"--fabric.precision: expected one of {', '.join(PRECISIONS)}, got {config.precision}")
-    try:
-        fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
-    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
-        raise UserError(f"--fabric: {error}") from None
-    fabric.launch()
-    return fabric
 
 
 def _read_schedule(path: Path) -> list[float]:

@@ -12,6 +12,7 @@ from guides.resnet import Decoder, Encoder, loc_and_scale
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder
+from rnp_pyro.precision import own_precision
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
 
@@ -48,8 +49,9 @@ class FlowGuide(PyroModule):
         # Each coupling moves half of the latent given the other half; turned round, the next moves the other.
         layers = [layer for coupling in self.couplings for layer in (coupling, Permute(self.order))]
         flow = ConditionalTransformedDistribution(Normal(loc, scale).to_event(1), layers)
-        with pyro.plate("images", images.shape[-4], dim=-1), torch.autocast(images.device.type, enabled=False):
-            z = pyro.sample(self.site, flow.condition(features.to(loc)))  # [*batch images] | [Z]
+        with pyro.plate("images", images.shape[-4], dim=-1):
+            with own_precision(loc):  # a narrow draw would not be where the inverse scores it
+                z = pyro.sample(self.site, flow.condition(features.to(loc)))  # [*batch images] | [Z]
             draw_nodes(self.tree, z)
         return z
 

@@ -11,6 +11,7 @@ from guides.nodes import draw_nodes, tree_of
 from guides.resnet import SMALLEST_SCALE, Decoder, Encoder
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.networks import ResNetEncoder
+from rnp_pyro.precision import own_precision
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
 
@@ -45,7 +46,8 @@ class FullRankGuide(PyroModule):
         )
         posterior = MultivariateNormal(loc, scale_tril=cholesky_factor(raw_diagonal, below))
         with pyro.plate("images", images.shape[-4], dim=-1):
-            z = pyro.sample(self.site, posterior)  # [*batch images] | [Z]
+            with own_precision(loc):  # the factor's product with the noise
+                z = pyro.sample(self.site, posterior)  # [*batch images] | [Z]
             draw_nodes(self.tree, z)
         return z
 

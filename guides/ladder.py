@@ -33,7 +33,7 @@ from rnp_pyro.tree import Tree
 HIDDEN_SIZE = 128
 
 SMALLEST_PRECISION = 1e-3
-"""Least share of a message's precision in the prior's: a message that says nothing keeps its gradient."""
+"""Of a message, as a share of the prior's: one that says nothing keeps its gradient."""
 
 
 @runtime_checkable
@@ -117,8 +117,8 @@ class CropMessages(nn.Module):
     """Messages from small networks, one for each level and kind of site, that look at a crop of the image.
 
     They see the crop, what the canvas so far leaves of it unexplained, and the prior's mean. A state's crop is the
-    node's own frame, an action's its parent's. Mean and precision are in units of the prior's scale, so that a network
-    starts with messages of the prior's own size whatever that is.
+    node's own frame, an action's its parent's. Mean and precision are in units of the prior's scale, whatever that is,
+    so that the guide starts near the prior: a message's precision is a fourteenth of it.
 
     Args:
         tree: The model's tree.
@@ -161,7 +161,7 @@ def _for_each_node(
 
 
 def _message_network(in_size: int, size: int) -> nn.Sequential:
-    """Make a network whose messages start weak, of a fourteenth of the prior's precision: softplus(-2.6) = 0.07."""
+    """Make a network whose messages start weak, a fourteenth of the prior's precision: softplus(-2.6) = 0.07."""
     last = nn.Linear(HIDDEN_SIZE, 2 * size)
     nn.init.normal_(last.weight, std=0.01)
     nn.init.zeros_(last.bias[:size])

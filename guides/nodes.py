@@ -5,7 +5,7 @@ from typing import Any
 import pyro
 from pyro.distributions import Normal
 
-from rnp_pyro.draw import Context, Draw
+from rnp_pyro.draw import Context
 from rnp_pyro.shapes import Latent, Tensor
 from rnp_pyro.tree import Tree
 
@@ -20,7 +20,7 @@ def follow_prior(name: str, loc: Tensor, scale: Tensor | None, context: Context)
     return loc if scale is None else pyro.sample(name, Normal(loc, scale).to_event(2))  # [*batch images] | [N size]
 
 
-def draw_nodes(tree: Tree | None, z: Latent, draw: Draw = follow_prior) -> None:
-    """Draw all nodes below a root latent, in the model's order; to be called in the plate of images."""
+def draw_nodes(tree: Tree | None, z: Latent) -> None:
+    """Draw all nodes below a root latent as the prior does, in the model's order, in the plate of images."""
     if tree is not None:
-        tree.unfold(z, draw)
+        tree.unfold(z, follow_prior)

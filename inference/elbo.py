@@ -91,22 +91,26 @@ class RecordingMeanField(TraceMeanField_ELBO):
                     "--train.objective elbo"
                 ) from None
         if pyro.settings.get("validate_infer"):
-            _check_formulas(model_trace, guide_trace)
+            check_closed_kl(model_trace, guide_trace)
         guide_trace.compute_log_prob()
         self.terms = bound_terms(model_trace, guide_trace)
         return model_trace, guide_trace
 
 
-def _check_formulas(model_trace: Trace, guide_trace: Trace) -> None:
-    """Refuse sites whose divergence has no closed form: Pyro would silently sample it."""
+def check_closed_kl(model_trace: Trace, guide_trace: Trace) -> None:
+    """Refuse sites for whose divergence Pyro has no formula: it would silently sample it.
+
+    Raises:
+        UserError: In one line, with the site.
+    """
     priors = random_sites(model_trace)
     for name, site in random_sites(guide_trace).items():
         try:
             kl_divergence(site["fn"], priors[name]["fn"])
         except NotImplementedError:
             raise UserError(
-                f"analytic_kl needs a KL in closed form at every site, and {name} has none: expected --guide.name "
-                "resnet or ladder, or --train.objective elbo"
+                f"analytic_kl needs a formula for the KL at every site, and Pyro has none at {name}: expected "
+                "--guide.name resnet or ladder, or --train.objective elbo"
             ) from None
 
 

@@ -11,7 +11,8 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch.distributions import Distribution, TransformedDistribution
 
-from inference.elbo import PART_TERM, Terms, bound_terms, random_sites
+from inference.elbo import Terms, bound_terms, random_sites
+from inference.honest import check_honest
 from rnp_pyro.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
@@ -78,7 +79,7 @@ def elbo_terms(model: PyroModule, guide: PyroModule, images: Canvas, seed: int) 
         with remembering(model.decoder):
             guide_trace = poutine.trace(guide).get_trace(chunk)
             model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(chunk)
-        assert PART_TERM not in model_trace.nodes, "the part term is for training only"
+        check_honest(model_trace, guide_trace)
         guide_trace.compute_log_prob()
         model_trace.compute_log_prob()
         terms = bound_terms(model_trace, guide_trace)

@@ -6,21 +6,42 @@ import torch
 from pyro.poutine import Trace
 
 from inference.elbo import PART_TERM, random_sites
+from rnp_pyro.errors import UserError
+
+
+def check_latents(model_trace: Trace, guide_trace: Trace) -> None:
+    """Refuse a guide that does not draw just the model's latents: its bound would be none.
+
+    Raises:
+        UserError: In one line, with the names of the sites.
+    """
+    ours, theirs = _latents(model_trace), _latents(guide_trace)
+    missing, foreign = sorted(ours - theirs), sorted(theirs - ours)
+    found = [
+        f"{what} {', '.join(sites[:3])}{', ...' if len(sites) > 3 else ''}"
+        for what, sites in (("it does not draw", missing), ("the model has no", foreign))
+        if sites
+    ]
+    if found:
+        raise UserError(f"a guide must draw just the model's latents: {'; '.join(found)}")
 
 
 def check_honest(model_trace: Trace, guide_trace: Trace) -> None:
     """Refuse traces whose log probabilities are not those of p(x, z) and q(z | x).
 
     Raises:
-        AssertionError: If a site is weighed, as in training, if the training-only term is there, or if the guide does
-            not draw just what the model does.
+        AssertionError: If a site is weighed, as in training, or the training-only term is there.
+        UserError: If the guide does not draw just what the model does.
     """
-    sites: list[dict[str, Any]] = [random_sites(model_trace), random_sites(guide_trace)]
-    assert PART_TERM not in sites[0], "the part term is for training only"
-    for name, site in [item for part in sites for item in part.items()]:
+    model_sites, guide_sites = random_sites(model_trace), random_sites(guide_trace)
+    assert PART_TERM not in model_sites, "the part term is for training only"
+    for name, site in [*model_sites.items(), *guide_sites.items()]:
         assert torch.as_tensor(site["scale"] == 1).all(), f"expected KL weight 1, got {site['scale']} at site {name}"
-    latent = [{name for name, site in part.items() if not _is_aside(site)} for part in sites]
-    assert latent[0] == latent[1], f"expected a guide for just the model's latents {latent[0]}, got {latent[1]}"
+    check_latents(model_trace, guide_trace)
+
+
+def _latents(trace: Trace) -> set[str]:
+    return {name for name, site in random_sites(trace).items() if not _is_aside(site)}
 
 
 def _is_aside(site: dict[str, Any]) -> bool:

@@ -8,8 +8,8 @@ a guide's signal vanish in noise as K grows (Rainforth et al. 2018). Doubly repa
     for the model  sum_k v_k  d log p(x, z_k)
     for the guide  sum_k v_k^2  (d log w_k / d z_k) (d z_k / d phi)
 
-where log w is scored with the guide's parameters fixed. A weight that both have, of a tree that the guide walks, gets the
-sum of the two: the second for its part in the draws (Bauer & Mnih 2021).
+where log w is scored with the guide's parameters fixed. A weight that both have, of a tree that the guide walks, gets
+the sum of the two: the second for its part in the draws (Bauer & Mnih 2021).
 """
 
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import pyro.distributions as dist
 from pyro.distributions import MultivariateNormal, Normal
 from pyro.poutine.messenger import Messenger
 from torch.distributions import Distribution, Independent, TransformedDistribution
@@ -10,6 +11,7 @@ from torch.distributions import MultivariateNormal as TorchMultivariateNormal
 from torch.distributions import Normal as TorchNormal
 
 from rnp_pyro.errors import UserError
+from rnp_pyro.precision import own_precision
 from rnp_pyro.shapes import Float, Tensor
 
 
@@ -60,11 +62,12 @@ def with_moved_noise(fn: Distribution, shift: Float[Tensor, "*batch"], log_stret
     if isinstance(fn, Independent):
         return with_moved_noise(fn.base_dist, shift, log_stretch).to_event(fn.reinterpreted_batch_ndims)
     if isinstance(fn, TransformedDistribution):
-        return type(fn)(with_moved_noise(fn.base_dist, shift, log_stretch), fn.transforms)
+        return dist.TransformedDistribution(with_moved_noise(fn.base_dist, shift, log_stretch), fn.transforms)
     if isinstance(fn, TorchNormal):
         return Normal(fn.loc + fn.scale * shift, fn.scale * log_stretch.exp())
     if isinstance(fn, TorchMultivariateNormal):
         factor = fn.scale_tril
-        loc = fn.loc + (factor @ shift.unsqueeze(-1)).squeeze(-1)
+        with own_precision(factor):
+            loc = fn.loc + (factor @ shift.unsqueeze(-1)).squeeze(-1)
         return MultivariateNormal(loc, scale_tril=factor * log_stretch.exp().unsqueeze(-2))
     raise UserError(f"refinement moves normals and flows from normals: got a guide that draws {type(fn).__name__}")

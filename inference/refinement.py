@@ -1,4 +1,4 @@
-"""Refinement: an amortized posterior, improved by a few gradient steps for each image (Kim et al. 2018).
+"""Refinement, or semi-amortized inference: a posterior improved by a few gradient steps an image (Kim et al. 2018).
 
 A guide draws every latent as a function of standard normal noise, z = T(e). Refined, it draws z = T(m + s e): each
 image, at each site, has a shift m and a stretch s of its own, which start at 0 and 1 and climb that image's bound
@@ -40,7 +40,7 @@ LONGEST = 10.0
 """Standard deviations that a step may lead, at most."""
 
 WIDEST = 30.0
-"""Largest log stretch either way: the exponential of thrice as much overflows in float32."""
+"""Largest log stretch either way: its exponential, squared in a variance, stays finite in float32."""
 
 WEAK = 1.0
 """Gradients below this, in nats for a standard deviation of the noise, make steps in proportion, and not Adam's whole
@@ -56,7 +56,7 @@ class Refinement:
 
     Args:
         steps: Gradient steps, Adam's; 0 leaves the guide alone.
-        rate: Adam's at its largest, in standard deviations of the noise, above 0; it falls to zero as a cosine.
+        rate: Adam's at its largest, in standard deviations of the noise, 0 to 10; it falls to zero as a cosine.
         num_particles: Draws of the bound in each step, at least 1; all images see the same noise.
     """
 
@@ -208,8 +208,8 @@ def _bound(
     """Estimate the sum of all images' bounds, each a function of its own moves, nats.
 
     Its gradient goes through the draws alone, and not through log q's own parameters (Roeder, Wu & Duvenaud 2017): the
-    expectation is the same, and the noise vanishes where q is the posterior. A tree has hundreds of latents, most of
-    which the guide has right: with their noise in the gradient a few steps led away from the posterior.
+    expectation is the same, and the noise vanishes where q is the posterior: a tree has hundreds of latents, most of
+    which the guide has right.
     """
     everywhere = torch.zeros(len(images), dtype=torch.int64)
     noise = DrawNamed(step, particles, everywhere, Purpose.REFINEMENT)

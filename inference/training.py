@@ -57,7 +57,8 @@ def train(
         resumed: A state that the observer saved, to go on from.
 
     Raises:
-        UserError: If the loss or its gradient is no longer finite; the state before that step has been saved.
+        UserError: If the loss or its gradient is no longer finite; the state before that step has been saved. Or if
+            the bound of the validation images is not; nothing is saved then, and an earlier checkpoint stays.
     """
     with pyro.get_param_store().scope():
         return _Run(task, config, progress, fabric, observer, resumed).to_end()
@@ -190,16 +191,16 @@ class _Run:
         self.window = Window()
 
     def _keep(self) -> None:
-        """Validate and save; warn of a posterior that has collapsed after the KL's warm-up."""
+        """Validate and save, unless the bound is not finite; warn of a posterior collapsed after the KL's warm-up."""
         pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
         if len(self.task.validation):
             images = self.task.validation.to(self.fabric.device, next(pair.parameters()).dtype)
-            with pyro.validation_enabled(False):
+            with pyro.validation_enabled(False):  # which would say it in many lines
                 found = _means(elbo_terms(pair.model, self._posterior(pair), images, self.task.seed))
             if not isfinite(found["neg_elbo"]):
                 raise UserError(
-                    f"the bound of validation images is not finite ({found['neg_elbo']}) after step {self.step}: the "
-                    "last checkpoint is kept; try a smaller --train.learning_rate or --train.clip"
+                    f"the bound of validation images is not finite ({found['neg_elbo']}) after step {self.step}, which "
+                    "is not saved: try a smaller --train.learning_rate or --train.clip, in a new run"
                 )
             self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
             warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup

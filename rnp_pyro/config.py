@@ -103,7 +103,7 @@ class GuideConfig:
             ladder, for random nodes: it walks the tree and corrects each node by what it sees at its place.
         refine_steps: Gradient steps that improve each image's posterior from where the guide starts it, in training and
             in all that is done with the run; 0: none. A step costs about as much as one of training for each draw.
-        refine_rate: Length of the first such step, in standard deviations of the guide's noise, above 0; it falls to 0.
+        refine_rate: Length of the first such step, in standard deviations of the noise, above 0, at most 10.
         refine_particles: Draws of such a step, at least 1.
     """
 

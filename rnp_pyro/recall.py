@@ -21,12 +21,17 @@ class Memory:
         self.known: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function, or give what it gave for the same arguments before; it must have no other effect."""
-        # A method is made anew at each look at it; with or without gradients makes another result.
-        name = getattr(function, "__func__", function)
-        key = (name, torch.is_grad_enabled(), *map(id, arguments))
+        """Call a function, or give what it gave for the same arguments before; it must have no other effect.
+
+        Args:
+            function: A function, or an object's method.
+            arguments: Compared by identity.
+        """
+        # Bound methods are new objects at each access, so that their own identity would never be found again.
+        name, owner = getattr(function, "__func__", function), getattr(function, "__self__", None)
+        key = (name, id(owner), torch.is_grad_enabled(), *map(id, arguments))
         if key not in self.known:
-            self.known[key] = arguments, function(*arguments)
+            self.known[key] = (owner, arguments), function(*arguments)
         result: Result = self.known[key][1]
         return result
 

@@ -25,7 +25,6 @@ state network, E', R', D' the policy's, O and O' their output layers, f the stat
 ``tanh'(u) = 1 - y^2``.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +34,7 @@ from torch.autograd.function import once_differentiable
 from rnp_pyro.affine import squash, squash_slope
 from rnp_pyro.generated import Generated, Head, add_gradients, blank, generate, no_gradient
 from rnp_pyro.hypernet import Hypernet, NetworkShapes
+from rnp_pyro.precision import own_precision
 from rnp_pyro.program import STATE_ACTIVATIONS, StateActivation
 from rnp_pyro.shapes import Float, Latent, Tensor, flatten_batch
 
@@ -81,7 +81,8 @@ def unroll(
     inputs: list[Tensor] = []
     for hypernet in (state_hypernet, policy_hypernet):
         inputs += [hypernet.features(flat), hypernet.heads.weight, hypernet.heads.bias]
-    with _own_precision(flat):
+    # The recurrence is never narrower than the weights, and the heads choose for themselves.
+    with own_precision(flat):
         if torch.is_grad_enabled():
             outputs: tuple[Tensor, ...] = _Unroll.apply(recurrence, *inputs)  # type: ignore[assignment]
         else:
@@ -132,7 +133,7 @@ class _Unroll(torch.autograd.Function):
         )
         state, policy = [], []
         errors = zip(*(output.split(recurrence.chunk) for output in grad_outputs), strict=True)
-        with _own_precision(inputs[0]):
+        with own_precision(inputs[0]):
             for heads, (made, tape), chunk_errors in zip(_heads(recurrence, inputs), ctx.chunks, errors, strict=True):
                 made = generate(heads, recurrence.shapes) if made is None else made
                 found = run_backward(made, tape, chunk_errors, recurrence)
@@ -140,12 +141,6 @@ class _Unroll(torch.autograd.Function):
                     features.append(gradient)
         weights = [(None, None) if total is None else (total.weight, total.bias) for total in sums]
         return (None, torch.cat(state), *weights[0], torch.cat(policy), *weights[1])
-
-
-def _own_precision(like: Tensor) -> AbstractContextManager[Any]:
-    """Switch autocast off: the recurrence is never narrower than the weights, and the head chooses for itself."""
-    kind = like.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def _heads(recurrence: Recurrence, inputs: Any) -> list[tuple[Head, Head]]:

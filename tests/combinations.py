@@ -22,12 +22,12 @@ class Combination(NamedTuple):
     @property
     def refusal(self) -> str | None:
         """What a user is told who asks for it, as a regular expression; None if it fits."""
-        if self.guide in ("full_rank", "flow") and self.objective == "analytic_kl":
-            return "has no KL in closed form: expected --guide.name resnet or ladder"
         if self.model == "vae" and self.node_latents != "none":
             return "the vae has no nodes: expected --model.node_latents none"
         if self.guide == "ladder" and self.node_latents == "none":
             return "the ladder guide infers latents at nodes: expected --model.name rnp with --model.node_latents"
+        if self.guide in ("full_rank", "flow") and self.objective == "analytic_kl":
+            return "analytic_kl needs a formula for the KL at every site, and Pyro has none at z"
         return None
 
 

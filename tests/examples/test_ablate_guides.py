@@ -1,6 +1,7 @@
 """The ablation: combinations, what is left out, going on, and its table."""
 
 import json
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,13 @@ def test_the_quick_preset_is_five_variants_and_says_what_it_leaves_out():
         "flow_elbo_none",
         "ladder_elbo_both",
     ]
-    (reason,) = found.left_out
-    assert reason.startswith("ladder_elbo_none: the ladder guide infers latents at nodes")
+    assert [reason.partition(":")[0] for reason in found.left_out] == [
+        "full_rank_elbo_both",
+        "flow_elbo_both",
+        "ladder_elbo_none",
+    ]
+    assert "its nodes follow the prior" in found.left_out[0]
+    assert "the ladder guide infers latents at nodes" in found.left_out[2]
 
 
 def test_any_setting_can_be_varied():
@@ -45,7 +51,10 @@ def test_any_setting_can_be_varied():
     ("settings", "message"),
     [
         ({"preset": "slow"}, r"--preset: expected one of quick, guides, got slow"),
-        ({"minutes": 0.0}, r"--minutes must be above 0, got 0"),
+        ({"minutes": 0.0}, r"--minutes must be above 0 and finite, got 0"),
+        ({"minutes": inf}, r"--minutes must be above 0 and finite, got inf"),
+        ({"set": ["train.batch_size=0"]}, r"none of the combinations fits: .*--train.batch_size must be at least 1"),
+        ({"set": ["fabric.precision=8"]}, r"none of the combinations fits: .*--fabric.precision: expected one of"),
         ({"seeds": [1, 1]}, r"--seeds must name one or more, each once, got \[1, 1\]"),
         ({"vary": ["model.latent_size"]}, r"expected FIELD=VALUE with --vary or --set"),
         ({"guides": ["ladr"]}, r"--guides: expected some of resnet, full_rank, flow, ladder, got ladr"),
@@ -76,6 +85,22 @@ def test_it_goes_on_where_it_was(call, tmp_path: Path):
     assert result["name"] == "resnet_elbo_none"
     assert (out / "ablation.png").stat().st_size > 1000
     assert (out / "ablation.md").read_text().startswith("| guide | objective | node latents | seeds | -ELBO |")
+
+
+def test_a_run_that_fails_leaves_the_others(call, tmp_path: Path):
+    out = tmp_path / "ablation"
+    options = f"--out={out}", "--guides=[resnet]", "--node_latents=[none]", *QUICK
+    begun = out / "resnet_elbo_none_1e30_seed0"
+    done = call("ablate_guides", *options, "--vary=['train.learning_rate=1e30,1e-3']")
+    assert done.status == 0
+    assert done.lines[0].startswith("1/2 failed: resnet_elbo_none_1e30, seed 0: the ")
+    written = json.loads((out / "ablation.json").read_text())
+    assert [one["name"] for one in written["results"]] == ["resnet_elbo_none_1e-3"]
+    assert written["failed"] == [done.lines[0].removeprefix("1/2 failed: ")]
+    assert begun.is_dir()
+    # The same command goes on: what had no checkpoint begins again.
+    again = call("ablate_guides", *options, "--vary=['train.learning_rate=1e30,1e-3']")
+    assert again.lines[:-1] == done.lines[:-1]
 
 
 def test_another_ablation_in_the_folder_is_refused(tmp_path: Path):

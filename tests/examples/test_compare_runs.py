@@ -35,12 +35,17 @@ def test_runs_that_are_no_pairs_are_refused(call, tmp_path):
     assert "two or more runs with --first, got 1" in call("compare_runs", "--first", one, "--second", other).error
     assert "got 2 and 3" in call("compare_runs", "--first", one, other, "--second", one, other, one).error
     assert "expected partners with one seed, got 0 and 1" in (
-        call("compare_runs", "--first", one, one, "--second", one, other).error
+        call("compare_runs", "--first", one, other, "--second", other, one).error
     )
     (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "config.yaml").write_text("guide:\n  name: flow\n")
-    assert "got another guide in" in call("compare_runs", "--first", one, tmp_path / "d", "--second", one, other).error
+    (tmp_path / "d" / "config.yaml").write_text("seed: 3\nguide:\n  name: flow\n")
+    assert (
+        "got guide.name resnet in" in call("compare_runs", "--first", one, tmp_path / "d", "--second", one, other).error
+    )
+    assert "different seeds with --second, got [0, 0]" in (
+        call("compare_runs", "--first", one, other, "--second", one, one).error
+    )
     (tmp_path / "c").mkdir()
     assert (
-        "expected a run directory" in call("compare_runs", "--first", one, one, "--second", one, tmp_path / "c").error
+        "expected a run directory" in call("compare_runs", "--first", one, other, "--second", one, tmp_path / "c").error
     )

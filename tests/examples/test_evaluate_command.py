@@ -252,6 +252,11 @@ def test_too_many_particles_to_save(refuse, digits_run, tmp_path: Path):
     assert message == "--arviz takes at most 100,000 --particles, got 100,001"
 
 
+@pytest.mark.parametrize("name", [".", "/", ""])
+def test_an_arviz_file_without_a_name(refuse, digits_run, name: str):
+    assert "expected a file to write with --arviz" in refuse(digits_run[0], f"--arviz={name}")
+
+
 @pytest.mark.parametrize("option", ["--json", "--arviz"])
 def test_files_that_cannot_be_written(refuse, digits_run, tmp_path: Path, option: str):
     run, few = digits_run[0], ("--particles=1", "--images=1")

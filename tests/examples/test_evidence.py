@@ -73,7 +73,7 @@ def test_lines(evidence: Evidence):
         "  K = 40  5.00 +- 0.41",
         "PSIS estimate of -log p(x): 4.50 +- 0.41",
         "squared error 1.000 per image, 0.25000 per pixel",
-        "Pareto k-hat: 5% 0.20, 25% 0.20, 50% 0.60, 75% -, 95% -; above 0.7 in 33.3% of images",
+        "Pareto k-hat: 5% 0.20, 25% 0.20, 50% 0.60, 75% -, 95% -; above 0.7 in 33.3% of images, undefined for 1",
         "effective sample size: 2.5 of 40, mean over images",
         "active latent dimensions: 3 of 5",
         "1.2 seconds",
@@ -84,6 +84,9 @@ def test_words():
     good, bad = torch.tensor([0.1, 0.7]), torch.tensor([0.1, 0.71, inf, nan])
     assert verdict(good, 100) == "k-hat is at most 0.7 for all images: the weights can be trusted"
     assert verdict(bad, 100).startswith("k-hat is above 0.7 for 2 of 3 images: there the guide is not to be trusted")
+    assert verdict(torch.tensor([0.1, 0.7, nan]), 100).startswith(
+        "k-hat is at most 0.7 for the 2 images where it is defined; of the 1 others"
+    )
     assert "needs at least 30 particles" in verdict(torch.full((3,), nan), 29)
     assert "weights are tied" in verdict(torch.full((3,), nan), 30)
 

@@ -6,6 +6,7 @@ import pyro
 import pytest
 import torch
 from linear_gaussian import IMAGE_SHAPE, LATENT_SIZE, LinearGaussian, draw_images, exact_evidence, rotated
+from pyro import poutine
 from pyro.infer import Trace_ELBO
 from torch import nn
 
@@ -82,3 +83,15 @@ def test_they_start_as_the_diagonal_guide(name: str):
     else:
         value = torch.randn(2, LATENT_SIZE)  # four reversals are the identity
         assert torch.allclose(fn.log_prob(value), fn.base_dist.log_prob(value))
+
+
+def test_draws_of_a_dense_normal_are_not_narrowed():
+    """Under autocast the encoder may be: what is drawn is where the density scores it."""
+    model = LinearGaussian()
+    guide, images = FullRankGuide(Pixels(), LATENT_SIZE, "z.0").float(), draw_images(model, 3).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        pyro.set_rng_seed(1)
+        site = poutine.trace(guide).get_trace(images).nodes["z.0"]
+    pyro.set_rng_seed(1)
+    noise = torch.randn(3, LATENT_SIZE, 1, dtype=torch.float32)
+    assert torch.allclose(site["value"], site["fn"].loc + (site["fn"].scale_tril @ noise).squeeze(-1), atol=1e-6)

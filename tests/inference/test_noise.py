@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from pyro.distributions import Gamma, MultivariateNormal, Normal, TransformedDistribution
+from pyro.distributions import Gamma, LogNormal, MultivariateNormal, Normal, TransformedDistribution
 from pyro.distributions.transforms import AffineTransform
 
 from inference.noise import with_moved_noise
@@ -24,6 +24,14 @@ def test_what_is_moved_is_the_noise():
     inner = (value - 1) / 2
     expected = (noise.log_prob((inner - loc) / scale) - scale.log()).sum(-1) - 3 * torch.tensor(2.0).log()
     assert torch.allclose(with_moved_noise(flow, shift, log_stretch).log_prob(value), expected)
+
+
+def test_a_kind_of_flow_with_a_constructor_of_its_own():
+    loc, scale, shift, log_stretch = torch.randn(3), torch.rand(3) + 0.5, torch.randn(3), 0.3 * torch.randn(3)
+    value = torch.rand(3) + 0.1
+    found = with_moved_noise(LogNormal(loc, scale).to_event(1), shift, log_stretch)
+    expected = LogNormal(loc + scale * shift, scale * log_stretch.exp()).to_event(1)
+    assert torch.allclose(found.log_prob(value), expected.log_prob(value))
 
 
 def test_a_dense_factor_is_stretched_along_its_own_noise():

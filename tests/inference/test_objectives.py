@@ -30,7 +30,7 @@ def config(objective: str, **changes: object) -> TrainConfig:
 @pytest.mark.parametrize("guide", ["full_rank", "flow"])
 def test_without_a_formula_there_is_no_closed_kl(make_pair: MakePair, images: torch.Tensor, guide: str):
     loss = build_objective(config("analytic_kl"))(*make_pair(guide=guide))
-    with pyro.get_param_store().scope(), pytest.raises(UserError, match=r"z\.2 has none: expected --guide.name"):
+    with pyro.get_param_store().scope(), pytest.raises(UserError, match=r"none at z\.2: expected --guide.name"):
         loss(images)
 
 

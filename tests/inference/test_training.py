@@ -461,7 +461,9 @@ def test_an_explosion_stops_the_run(make_run):
 def test_an_explosion_in_the_last_step_stops_the_run(make_run):
     """No further step would notice."""
     run = make_run()
-    with pytest.raises(UserError, match=r"the bound of validation images is not finite .* after step 1: ") as caught:
+    with pytest.raises(
+        UserError, match=r"the bound of validation images is not finite .* after step 1, which is not saved"
+    ) as caught:
         run.train(steps=1, learning_rate=1e30, lr_warmup=0.0)
     assert "\n" not in str(caught.value)
     assert not hasattr(run, "outcome")

@@ -25,6 +25,20 @@ def test_the_same_arguments_and_no_equal_ones():
     assert len(calls) == 2
 
 
+class Scaled:
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def times(self, x: torch.Tensor) -> torch.Tensor:
+        return self.factor * x
+
+
+def test_a_method_is_told_from_that_of_another_object():
+    memory, x, one, other = Memory(), torch.ones(2), Scaled(2.0), Scaled(3.0)
+    assert memory.call(one.times, x) is memory.call(one.times, x)
+    assert memory.call(other.times, x)[0] == 3
+
+
 def test_a_result_without_gradients_is_not_taken_for_one_with():
     memory, x = Memory(), torch.ones(2, requires_grad=True)
     with torch.no_grad():
