@@ -128,9 +128,9 @@ def _check(config: EncodeConfig, out: Path) -> None:
     """Refuse what can be refused before anything is computed."""
     if config.limit is not None and config.limit < 1:
         raise UserError(f"--limit must be at least 1, got {config.limit}")
+    check_output("--out", out, config.overwrite)
     if out.suffix != ".npz":
         raise UserError(f"expected a file that ends in .npz with --out, got {out}")
-    check_output("--out", out, config.overwrite)
 
 
 def _save(arrays: dict[str, np.ndarray], path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 import examples
 from examples.cli import preset_names
@@ -11,7 +12,7 @@ from examples.cli import preset_names
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
     "benchmark": ["--batch_size=2", "--rounds=2", "--growth=false", "--json={folder}/benchmark.json"],
-    "compare_runs": ["--first", "{run}", "{run}", "--second", "{run}", "{run}"],
+    "compare_runs": ["--first", "{run}", "{other}", "--second", "{run}", "{other}"],
     "cost_model": ["--batch_size=1", "--rounds=3"],
     "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
     "ablate_guides": [
@@ -36,9 +37,19 @@ def test_every_command_is_here():
     assert {file.stem for file in files if "__main__" in file.read_text()} == set(COMMANDS)
 
 
+def with_seed(run: Path, seed: int, path: Path) -> Path:
+    """Pretend that a run was trained with another seed."""
+    path.mkdir()
+    for file in ("config.yaml", "summary.json"):
+        settings = yaml.safe_load((run / file).read_text()) | {"seed": seed}
+        (path / file).write_text(json.dumps(settings))  # JSON is YAML
+    return path
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_runs(call, digits_run, tmp_path, name):
-    arguments = [argument.format(run=digits_run[0], folder=tmp_path) for argument in COMMANDS[name]]
+    other = with_seed(digits_run[0], 7, tmp_path / "other")
+    arguments = [argument.format(run=digits_run[0], other=other, folder=tmp_path) for argument in COMMANDS[name]]
     done = call(name, *arguments)
     assert done.status == 0, done
     assert done.err == ""
