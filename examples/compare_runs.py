@@ -69,6 +69,9 @@ def main(config: CompareConfig) -> dict[str, Difference]:
     for option, runs in (("--first", config.first), ("--second", config.second)):
         _check_alike(option, runs)
     pairs = [(_read(one), _read(other)) for one, other in zip(config.first, config.second, strict=True)]
+    for first, second in zip(config.first, config.second, strict=True):
+        if Path(first).resolve() == Path(second).resolve():
+            raise UserError(f"expected another run with --second as the partner of {first}, got the same run")
     for (one, other), name in zip(pairs, config.second, strict=True):
         differing = [key for key in ("data", "seed", "test_images") if one[key] != other[key]]
         if differing:

@@ -64,16 +64,24 @@ def check_comparable(about: dict[str, Any], baseline: dict[str, Any]) -> None:
     Raises:
         UserError: If something differs.
     """
-    for key, value in about.items():
-        if baseline.get(key) != value:
-            raise UserError(f"--baseline: expected one with {key} {value}, as here, got {baseline.get(key, 'none')}")
+    differing = [key for key, value in about.items() if baseline.get(key) != value]
+    if differing:
+        expected = ", ".join(f"{key} {about[key]}" for key in differing)
+        came = ", ".join(f"{baseline.get(key, 'none')}" for key in differing)
+        raise UserError(
+            f"--baseline: expected one with {expected}, as here, got {came}: evaluate both runs with the same options, "
+            "on the same data"
+        )
     bounds = baseline.get("nll_by_image")
     if not (
         isinstance(bounds, list)
         and len(bounds) == about["images"]
         and all(isinstance(one, int | float) and isfinite(one) for one in bounds)
     ):
-        raise UserError("--baseline: expected a finite bound for each image in nll_by_image, got something else")
+        raise UserError(
+            "--baseline: expected a finite bound for each image in nll_by_image, got something else: evaluate that run "
+            "again with --json"
+        )
 
 
 def paired_difference(numbers: dict[str, Any], baseline: dict[str, Any]) -> dict[str, float | None]:

@@ -126,6 +126,8 @@ def _train_and_report(
         outcome = train(task, config.train, progress, fabric, observer, resumed)
     if fabric.is_global_zero and outcome.finished:
         _report(config, data, pair, run, outcome, fabric.device)
+        if observer.stopped:  # asked to stop in the last step: nothing is left of this run, but of what is around it
+            raise KeyboardInterrupt
     elif fabric.is_global_zero:
         print(f"stopped at step {outcome.steps}; go on with: python -m examples.train_svi --resume {run}")
     return run

@@ -110,7 +110,7 @@ def check_closed_kl(model_trace: Trace, guide_trace: Trace) -> None:
         except NotImplementedError:
             raise UserError(
                 f"analytic_kl needs a formula for the KL at every site, and Pyro has none at {name}: expected "
-                "--guide.name resnet or ladder, or --train.objective elbo"
+                "a guide of normals, such as --guide.name resnet or ladder, or --train.objective elbo"
             ) from None
 
 

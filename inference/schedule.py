@@ -46,7 +46,7 @@ def make_progress(config: TrainConfig, num_images: int, recorded: Sequence[float
         raise UserError(f"expected one budget of --train.minutes, --train.steps and --train.epochs, got {came}")
     ((name, value),) = given.items()
     if not 0 < value < inf:
-        raise UserError(f"--train.{name} must be above 0, got {value:g}")
+        raise UserError(f"--train.{name} must be above 0 and finite, got {value:g}")
     if name == "minutes":
         return lambda step, seconds: round(seconds / (60 * value), DIGITS)
     steps = value if name == "steps" else ceil(value * num_images / config.batch_size)

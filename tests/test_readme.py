@@ -11,6 +11,7 @@ from pyro.optim import Adam
 
 from models import MODELS
 from rnp_pyro.config import GuideConfig, ModelConfig
+from rnp_pyro.errors import UserError
 
 README = Path(__file__).parents[1] / "README.md"
 GUIDES_PAGE = README.parent / "docs" / "guides.md"
@@ -58,6 +59,14 @@ def test_guide_examples_train(page: Path, module: str, node_latents: str):
     latents = [set(pyro.poutine.trace(program).get_trace(images).stochastic_nodes) for program in (model, guide)]
     assert latents[0] == latents[1]
     pyro.clear_param_store()
+
+
+def test_the_guide_example_refuses_a_model_without_random_nodes():
+    namespace: dict = {"__name__": "guides.glance"}
+    exec(compile(blocks(GUIDES_PAGE)[1], str(GUIDES_PAGE), "exec"), namespace)
+    for name in ("rnp", "vae"):
+        with pytest.raises(UserError, match="the glance guide infers latents at nodes"):
+            namespace["build"](GuideConfig(), MODELS[name](ModelConfig(name=name), (1, 28, 28)).decoder)
 
 
 def test_pyros_own_guides_example(capsys):

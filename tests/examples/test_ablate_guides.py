@@ -3,12 +3,15 @@
 import json
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from examples.ablate_guides import main
 from examples.ablation_plan import AblateConfig, make_plan
 from examples.ablation_table import table
+from inference.task import Outcome
+from inference.training import train
 from rnp_pyro.data import load_images
 from rnp_pyro.errors import UserError
 
@@ -101,6 +104,24 @@ def test_a_run_that_fails_leaves_the_others(call, tmp_path: Path):
     # The same command goes on: what had no checkpoint begins again.
     again = call("ablate_guides", *options, "--vary=['train.learning_rate=1e30,1e-3']")
     assert again.lines[:-1] == done.lines[:-1]
+
+
+def test_an_interrupt_in_a_runs_last_step_stops_the_ablation(call, tmp_path: Path, monkeypatch):
+    out = tmp_path / "ablation"
+    options = f"--out={out}", "--guides=[resnet]", "--node_latents=[none]", *QUICK[:-1], "--seeds=[0,1]"
+
+    def interrupted(*arguments: Any) -> Outcome:
+        outcome = train(*arguments)
+        arguments[4].stopped = True  # as the handler of Ctrl-C does: no step is left to see it
+        return outcome
+
+    with monkeypatch.context() as patch:
+        patch.setattr("examples.train_svi.train", interrupted)
+        assert call("ablate_guides", *options).status == 130
+    assert (out / "resnet_elbo_none_seed0" / "summary.json").is_file()
+    assert not (out / "resnet_elbo_none_seed1").exists()
+    assert call("ablate_guides", *options).status == 0
+    assert len(json.loads((out / "ablation.json").read_text())["results"]) == 2
 
 
 def test_another_ablation_in_the_folder_is_refused(tmp_path: Path):

@@ -42,6 +42,9 @@ def test_runs_that_are_no_pairs_are_refused(call, tmp_path):
     assert (
         "got guide.name resnet in" in call("compare_runs", "--first", one, tmp_path / "d", "--second", one, other).error
     )
+    assert "expected another run with --second as the partner of" in (
+        call("compare_runs", "--first", one, other, "--second", one, other).error
+    )
     assert "different seeds with --second, got [0, 0]" in (
         call("compare_runs", "--first", one, other, "--second", one, one).error
     )

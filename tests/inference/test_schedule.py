@@ -79,7 +79,7 @@ def test_exactly_one_budget(budget, came):
 @pytest.mark.parametrize("name", ["minutes", "steps", "epochs"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_a_budget_is_above_zero(name, value):
-    with pytest.raises(UserError, match=f"--train.{name} must be above 0, got {value}"):
+    with pytest.raises(UserError, match=f"--train.{name} must be above 0 and finite, got {value}"):
         progress_of(**{name: value})
 
 
