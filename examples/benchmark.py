@@ -17,13 +17,13 @@ import pyro
 import torch
 from lightning_fabric import Fabric
 
-from examples.benchmark_growth import few, growth, growth_lines, last_exponent
-from examples.benchmark_subjects import SETTINGS, build_subject
-from examples.cli import check_output, make_parser, run_command
-from examples.devices import launch
-from examples.memory import keep_freed_memory
-from examples.report import git_commit, versions
-from examples.timing import interleaved, quartiles
+from examples.benchmarking.growth import few, growth, growth_lines, last_exponent
+from examples.benchmarking.subjects import SETTINGS, build_subject
+from examples.benchmarking.timing import interleaved, quartiles
+from examples.shared.cli import check_output, make_parser, run_command
+from examples.shared.devices import launch
+from examples.shared.memory import keep_freed_memory
+from examples.shared.report import git_commit, versions
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.config import FabricConfig

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import torch
 
-from examples.chosen import choose
-from examples.cli import check_output, make_parser, run_command
-from examples.evidence import finite
-from examples.report import git_commit, versions
-from examples.run import Run, open_trained
+from examples.evaluation.evidence import finite
 from examples.sample import MOST, complete
-from inference.fillings import Search
+from examples.shared.chosen import choose
+from examples.shared.cli import check_output, make_parser, run_command
+from examples.shared.report import git_commit, versions
+from examples.shared.run import Run, open_trained
+from inference.completion.fillings import Search
 from inference.predictive import Weighed, programs_of, resample, take
 from rnp_pyro.checkpoint import write_json
-from rnp_pyro.data.mask import seen_pixels
 from rnp_pyro.errors import UserError
+from rnp_pyro.pictures.mask import seen_pixels
 from rnp_pyro.shapes import Float, Tensor
 
 DESCRIPTION = (

@@ -13,21 +13,21 @@ import pyro
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from examples.cli import make_parser, run_command
-from examples.memory import keep_freed_memory
-from examples.pair import build_pair
-from examples.timing import medians
-from inference.elbo import RecordingELBO
+from examples.benchmarking.timing import medians
+from examples.shared.cli import make_parser, run_command
+from examples.shared.memory import keep_freed_memory
+from examples.shared.pair import build_pair
 from inference.evaluate import seeded
-from inference.task import Weights
+from inference.objectives.elbo import RecordingELBO
+from inference.training.task import Weights
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
-from rnp_pyro.generated import Head, add_gradients, generate, no_gradient
+from rnp_pyro.fast.generated import Head, add_gradients, generate, no_gradient
+from rnp_pyro.fast.unroll import Recurrence, default_chunk, run_backward, run_forward
 from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.shapes import Latent, Tensor
 from rnp_pyro.tree import Tree
-from rnp_pyro.unroll import Recurrence, default_chunk, run_backward, run_forward
 
 DESCRIPTION = (
     "Time the stages of a training step of the default model, in interleaved rounds, beside the floor that arithmetic "

@@ -1,6 +1,6 @@
 """Change programs and look: python -m examples.edit RUN OPERATION (--index N ... | --image FILE ... | --tree FILE ...).
 
-Operations: replace, swap, repose, interpolate, truncate (``rnp_pyro/tree_edit.py``).
+Operations: replace, swap, repose, interpolate, truncate (``rnp_pyro/part_tree/edit.py``).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,18 +10,17 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from examples.chosen import add_choice, choose
-from examples.cli import make_parser, run_command
-from examples.edit_config import EditConfig, check
+from examples.editing.config import EditConfig, check
 from examples.parse import check_files, parse_images, tree_of
-from examples.run import fingerprint, open_trained
+from examples.shared.chosen import add_choice, choose
+from examples.shared.cli import make_parser, run_command
+from examples.shared.run import fingerprint, open_trained
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import read_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures import Panel, Row
 from rnp_pyro.figures.printing import PrintedImage, on_paper
-from rnp_pyro.tree import Tree
-from rnp_pyro.tree_edit import (
+from rnp_pyro.part_tree.edit import (
     Move,
     interpolate,
     move_part,
@@ -31,11 +30,12 @@ from rnp_pyro.tree_edit import (
     swap_parts,
     truncate,
 )
-from rnp_pyro.tree_edit import (
+from rnp_pyro.part_tree.edit import (
     Path as Place,
 )
-from rnp_pyro.tree_io import load_tree, save_tree
-from rnp_pyro.tree_value import TreeValue, position
+from rnp_pyro.part_tree.files import load_tree, save_tree
+from rnp_pyro.part_tree.value import TreeValue, position
+from rnp_pyro.tree import Tree
 
 DESCRIPTION = (
     "Change the trees of images and show them before and after: edit.png, edit.svg, and each changed tree as "

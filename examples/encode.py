@@ -13,13 +13,13 @@ import torch
 from pyro import poutine
 from torch.distributions import Distribution, TransformedDistribution
 
-from examples.cli import check_output, make_parser, run_command
-from examples.devices import launch
-from examples.pair import Pair
-from examples.report import EVALUATION_SEED
-from examples.run import open_trained
-from inference.elbo import random_sites
+from examples.shared.cli import check_output, make_parser, run_command
+from examples.shared.devices import launch
+from examples.shared.pair import Pair
+from examples.shared.report import EVALUATION_SEED
+from examples.shared.run import open_trained
 from inference.evaluate import CHUNK, TakeMeans, evaluating
+from inference.objectives.elbo import random_sites
 from inference.predictive import unfold_as_drawn
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.config import FabricConfig

@@ -13,17 +13,24 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from examples.cli import make_parser, run_command
-from examples.devices import launch
-from examples.evaluate_config import EvaluateConfig, check_evaluation, saved_files
-from examples.evidence import active_dimensions, as_json, check_comparable, describe, paired_difference, verdict
-from examples.memory import keep_freed_memory
-from examples.report import EVALUATION_SEED, git_commit, versions
-from examples.run import Run, open_trained
+from examples.evaluation.config import EvaluateConfig, check_evaluation, saved_files
+from examples.evaluation.evidence import (
+    active_dimensions,
+    as_json,
+    check_comparable,
+    describe,
+    paired_difference,
+    verdict,
+)
+from examples.shared.cli import make_parser, run_command
+from examples.shared.devices import launch
+from examples.shared.memory import keep_freed_memory
+from examples.shared.report import EVALUATION_SEED, git_commit, versions
+from examples.shared.run import Run, open_trained
 from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, save_netcdf
-from inference.elbo import Terms
 from inference.evaluate import latent_means, reconstruct
 from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
+from inference.objectives.elbo import Terms
 from inference.refinement import check_refinement
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import read_json, write_json

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import torch
 
-from examples.chosen import Chosen, Split, add_choice, choose
-from examples.cli import make_parser, run_command
-from examples.report import mean_parse
-from examples.run import Run, fingerprint, open_trained
+from examples.shared.chosen import Chosen, Split, add_choice, choose
+from examples.shared.cli import make_parser, run_command
+from examples.shared.report import mean_parse
+from examples.shared.run import Run, fingerprint, open_trained
 from rnp_pyro import figures
 from rnp_pyro.errors import UserError
+from rnp_pyro.part_tree.files import load_tree, save_tree
+from rnp_pyro.part_tree.value import TreeValue, assembly_of, select
 from rnp_pyro.tree import Tree
-from rnp_pyro.tree_io import load_tree, save_tree
-from rnp_pyro.tree_value import TreeValue, assembly_of, select
 
 DESCRIPTION = (
     "Parse images into trees of parts. For each image parse.json (programs, poses and patches of all nodes, which fold "

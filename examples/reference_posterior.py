@@ -12,17 +12,17 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from examples.cli import make_parser, run_command
-from examples.memory import keep_freed_memory
-from examples.parallel import available_processors, run_pieces
-from examples.reference_config import ReferenceConfig, check, check_images
-from examples.reference_image import Piece, examine, observed_images
-from examples.reference_table import LEGEND, caption, head, markdown, row, verdict
-from examples.report import git_commit, versions
-from examples.run import Run, fingerprint, open_trained
-from inference.annealing import AnnealingSettings
-from inference.gaps import GapSettings
-from inference.mcmc import NutsSettings
+from examples.posterior.config import ReferenceConfig, check, check_images
+from examples.posterior.image import Piece, examine, observed_images
+from examples.posterior.table import LEGEND, caption, head, markdown, row, verdict
+from examples.shared.cli import make_parser, run_command
+from examples.shared.memory import keep_freed_memory
+from examples.shared.parallel import available_processors, run_pieces
+from examples.shared.report import git_commit, versions
+from examples.shared.run import Run, fingerprint, open_trained
+from inference.posterior.annealing import AnnealingSettings
+from inference.posterior.gaps import GapSettings
+from inference.posterior.mcmc import NutsSettings
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import read_json, write_json, write_text
 from rnp_pyro.errors import UserError

@@ -13,22 +13,22 @@ import torch
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from examples.chosen import Chosen, Split, add_choice, choose
-from examples.cli import make_parser, run_command
 from examples.parse import check_files
-from examples.report import SHOWN_SAMPLES
-from examples.run import Run, open_trained
+from examples.shared.chosen import Chosen, Split, add_choice, choose
+from examples.shared.cli import make_parser, run_command
+from examples.shared.report import SHOWN_SAMPLES
+from examples.shared.run import Run, open_trained
+from inference.completion.fillings import Search
 from inference.diagnostics import FEWEST, TRUSTED_KHAT
-from inference.fillings import Search
 from inference.predictive import Programs, Weighed, programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import write_atomically
-from rnp_pyro.data.mask import seen_pixels
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures.printing import PrintedImage, on_paper
+from rnp_pyro.part_tree.value import select, tree_value
+from rnp_pyro.pictures.mask import seen_pixels
 from rnp_pyro.shapes import Bool, Float, Tensor
 from rnp_pyro.tree import Tree
-from rnp_pyro.tree_value import select, tree_value
 
 DESCRIPTION = (
     "Sample programs and draw them. Without an image from the prior: samples.png, and samples.npz with z, action, pose "

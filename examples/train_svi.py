@@ -14,15 +14,15 @@ import torch
 import yaml
 from lightning_fabric import Fabric
 
-from examples.cli import config_parser, parse_config, run_command, take_option, takes
-from examples.devices import launch
-from examples.memory import keep_freed_memory
-from examples.pair import Pair, build_pair
-from examples.progress import RunObserver
-from examples.report import draw_figures, measure, summary
-from inference.schedule import Progress, check_schedule, make_progress
-from inference.task import Outcome, Task
-from inference.training import train
+from examples.shared.cli import config_parser, parse_config, run_command, take_option, takes
+from examples.shared.devices import launch
+from examples.shared.memory import keep_freed_memory
+from examples.shared.observer import RunObserver
+from examples.shared.pair import Pair, build_pair
+from examples.shared.report import draw_figures, measure, summary
+from inference.training.loop import train
+from inference.training.schedule import Progress, check_schedule, make_progress
+from inference.training.task import Outcome, Task
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
     CONFIG,

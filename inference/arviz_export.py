@@ -18,11 +18,11 @@ from jaxtyping import Int64
 from pyro import poutine
 from pyro.nn import PyroModule
 
+from inference.completion.masking import IMAGE_SITE
 from inference.diagnostics import psis, reff_for_0_23, tail_size
-from inference.elbo import Terms, random_sites
 from inference.evaluate import evaluating, seeded
 from inference.importance import bound, draw_again, effective_sample_size
-from inference.masking import IMAGE_SITE
+from inference.objectives.elbo import Terms, random_sites
 from inference.predictive import unfold_as_drawn
 from inference.seeds import PREDICTIONS, RESAMPLING, derive_seed
 from rnp_pyro.affine import identity_pose

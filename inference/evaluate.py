@@ -11,9 +11,9 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch.distributions import Distribution, TransformedDistribution
 
-from inference.elbo import Terms, bound_terms, random_sites
-from inference.honest import check_honest
-from rnp_pyro.recall import remembering
+from inference.objectives.elbo import Terms, bound_terms, random_sites
+from inference.objectives.honest import check_honest
+from rnp_pyro.fast.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
 CHUNK = 250

@@ -22,12 +22,12 @@ from pyro.infer.autoguide import AutoGuide, AutoNormal
 from pyro.nn import PyroModule
 
 from inference.diagnostics import psis
-from inference.elbo import Terms, bound_terms, random_sites
 from inference.evaluate import evaluating
-from inference.honest import check_honest
+from inference.objectives.elbo import Terms, bound_terms, random_sites
+from inference.objectives.honest import check_honest
 from inference.particles import DrawNamed
 from rnp_pyro.errors import UserError
-from rnp_pyro.recall import remembering
+from rnp_pyro.fast.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
 LANES = 128

@@ -14,8 +14,8 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, TransformedDistribution
 
-from rnp_pyro.data.counter import Purpose, keys_of, open_uniforms, stream_key
 from rnp_pyro.shapes import Tensor
+from rnp_pyro.streams import Purpose, keys_of, open_uniforms, stream_key
 
 MOST_IMAGES = 2**32
 """Images are told apart up to this number, and half as many particles."""

@@ -15,12 +15,12 @@ from pyro.nn import PyroModule
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 
+from inference.completion.fillings import Latents, Search, weigh_one
+from inference.completion.masking import IMAGE_SITE, hide
 from inference.diagnostics import TRUSTED_KHAT, psis
-from inference.elbo import random_sites
 from inference.evaluate import CHUNK, centre, evaluating, seeded
-from inference.fillings import Latents, Search, weigh_one
 from inference.importance import effective_sample_size
-from inference.masking import IMAGE_SITE, hide
+from inference.objectives.elbo import random_sites
 from inference.seeds import PROPOSALS, RESAMPLING, derive_seed
 from rnp_pyro.draw import Context
 from rnp_pyro.parse import Nodes, Parse

@@ -26,15 +26,15 @@ from pyro import poutine
 from pyro.nn import PyroModule
 from torch import nn
 
-from inference.elbo import random_sites
 from inference.evaluate import TakeMeans, evaluating
-from inference.gradient import fixed
 from inference.noise import Move, MoveNoise, Moves
+from inference.objectives.elbo import random_sites
 from inference.particles import DrawNamed
-from rnp_pyro.data.counter import Purpose
+from inference.training.gradient import fixed
 from rnp_pyro.errors import UserError
-from rnp_pyro.recall import remembering
+from rnp_pyro.fast.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.streams import Purpose
 
 LONGEST = 10.0
 """Standard deviations that a step may lead, at most."""

@@ -1,6 +1,6 @@
 """Seeds that are functions of their names, so that no two uses of one seed share their draws."""
 
-from rnp_pyro.data.counter import Purpose, stream_key
+from rnp_pyro.streams import Purpose, stream_key
 
 ANNEALING, CHAINS, CLIMB, CHOICE, BOUNDS, EVIDENCE, PROPOSALS, RESAMPLING, PREDICTIONS = range(9)
 """What a seed is used for: the first six in a reference computation."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from rnp_pyro.deferred import Deferred, defer
+from rnp_pyro.fast.deferred import Deferred, defer
 from rnp_pyro.shapes import Float, Latent, Tensor
 
 Sharing = Literal["shared", "level_embedding", "per_level"]

@@ -15,6 +15,8 @@ from torch import nn
 from rnp_pyro.affine import compose, compose_children, identity_pose, pose_from_action
 from rnp_pyro.canvas import compose_canvases, paste
 from rnp_pyro.draw import Context, Draw, mean, site_name
+from rnp_pyro.fast.recall import Memory
+from rnp_pyro.fast.unroll import Recurrence, default_chunk, unroll
 from rnp_pyro.hypernet import LevelHypernets
 from rnp_pyro.node_scales import NodeScales
 from rnp_pyro.parse import Nodes, Parse, merge_steps
@@ -28,10 +30,8 @@ from rnp_pyro.program import (
     propose,
     split_program,
 )
-from rnp_pyro.recall import Memory
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
 from rnp_pyro.tree_settings import FASTEST, PATCH_ACTIVATIONS, Execution, Level, Rendering
-from rnp_pyro.unroll import Recurrence, default_chunk, unroll
 
 PastedChildren = Float[Tensor, "*batch N T C H W"]
 """The children of the programs of one level, each on its parent's canvas."""
@@ -233,7 +233,7 @@ class Tree(nn.Module):
         return walk
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function, or take what it gave in a walk before; see :func:`rnp_pyro.recall.remembering`."""
+        """Call a function, or take what it gave in a walk before; see :func:`rnp_pyro.fast.recall.remembering`."""
         return function(*arguments) if self.memory is None else self.memory.call(function, *arguments)
 
     def _generate_deferred(self, z: Float[Tensor, "*batch N Z"], level: int) -> ProgramParams:

@@ -13,13 +13,13 @@ from pyro import poutine
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import Adam
 
-from examples.pair import Pair, build_pair
-from inference.elbo import WeighLatents
+from examples.shared.pair import Pair, build_pair
 from inference.objectives import build_objective
+from inference.objectives.elbo import WeighLatents
 from inference.refinement import Refinement, refined
 from rnp_pyro.config import Config, GuideConfig, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.recall import remembering
+from rnp_pyro.fast.recall import remembering
 
 MakeConfig = Callable[..., TreeConfig]
 

@@ -18,7 +18,7 @@ DEVICES = {"cpu", "cuda", "mps", "xpu", "tpu", "meta"}
 DEVICE_LITERALS = {
     "rnp_pyro/checkpoint.py": {"cpu"},  # a checkpoint of any machine is read onto the CPU first
     "rnp_pyro/figures/printing.py": {"cpu"},  # images become NumPy arrays there
-    "examples/timing.py": {"cuda"},  # the one whose allocator is asked for its peak
+    "examples/benchmarking/timing.py": {"cuda"},  # the one whose allocator is asked for its peak
     "inference/evaluate.py": {"cpu", "cuda", "meta"},  # which generators there are to put back
 }
 """Files that may name a device; all others take theirs from Fabric, or from the tensors that they are given."""

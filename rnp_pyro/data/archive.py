@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rnp_pyro.data.messages import one_line
 from rnp_pyro.data.source import Source
 from rnp_pyro.errors import UserError
+from rnp_pyro.messages import one_line
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 

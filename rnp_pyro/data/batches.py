@@ -5,8 +5,8 @@ from functools import lru_cache
 import torch
 from jaxtyping import Int64
 
-from rnp_pyro.data.counter import Purpose, permutation, stream_key
 from rnp_pyro.shapes import Tensor
+from rnp_pyro.streams import Purpose, permutation, stream_key
 
 
 def batch_indices(seed: int, step: int, batch_size: int, num_images: int) -> Int64[Tensor, "{batch_size}"]:

@@ -3,8 +3,8 @@
 import torch
 from jaxtyping import Int64
 
-from rnp_pyro.data.counter import Purpose, keys_of, stream_key, uniforms
 from rnp_pyro.shapes import ByteImages, Float, Tensor
+from rnp_pyro.streams import Purpose, keys_of, stream_key, uniforms
 
 Images = Float[Tensor, "N C H W"]
 

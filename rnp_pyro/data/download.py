@@ -14,7 +14,7 @@ from pathlib import Path
 import torchvision.datasets
 from torchvision.datasets.utils import download_and_extract_archive
 
-from rnp_pyro.data.messages import one_line
+from rnp_pyro.messages import one_line
 
 _TIMEOUT = 5.0
 """Seconds without an answer after which an address is given up; a host may have many addresses."""

@@ -7,11 +7,11 @@ from typing import NoReturn
 import torch
 from jaxtyping import Int64
 
-from rnp_pyro.data.colour import any_colour, to_grey
-from rnp_pyro.data.picture import Picture, read_picture
 from rnp_pyro.data.source import Request, Source
 from rnp_pyro.data.split import held_out_count, hold_out
 from rnp_pyro.errors import UserError
+from rnp_pyro.pictures.colour import any_colour, to_grey
+from rnp_pyro.pictures.picture import Picture, read_picture
 from rnp_pyro.shapes import ByteImages, Tensor
 
 _SUFFIXES = {".png", ".jpg", ".jpeg"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from rnp_pyro.data.archive import to_source
-from rnp_pyro.data.messages import one_line
 from rnp_pyro.data.source import Source
 from rnp_pyro.errors import UserError
+from rnp_pyro.messages import one_line
 
 FILES = {
     "train_images": "train-images-idx3-ubyte",

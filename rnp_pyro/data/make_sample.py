@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Int64
 
 from rnp_pyro.data.archive import read_archive
-from rnp_pyro.data.counter import Purpose, permutation, stream_key
 from rnp_pyro.data.source import Source
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Tensor
+from rnp_pyro.streams import Purpose, permutation, stream_key
 
 _TRAIN_PER_CLASS, _TEST_PER_CLASS = 1000, 200
 _SEED = 0

@@ -3,9 +3,9 @@
 import torch
 from jaxtyping import Int64
 
-from rnp_pyro.data.counter import Purpose, permutation, stream_key
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Tensor
+from rnp_pyro.streams import Purpose, permutation, stream_key
 
 _SPLIT_SEED = 0
 """Belongs to the data, not to a run: runs with different seeds are scored on the same images."""

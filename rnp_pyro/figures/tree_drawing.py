@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from rnp_pyro.figures.colour import colourise, part_colour, tint
 from rnp_pyro.figures.printing import on_paper
 from rnp_pyro.figures.sheet import LINE_HEIGHT, Box, Colour, enlarged, place, sheet, write
+from rnp_pyro.part_tree.value import TreeValue
 from rnp_pyro.shapes import Float, Tensor, UInt8
-from rnp_pyro.tree_value import TreeValue
 
 SIDE = 168
 """Printed pixels along a view, about."""

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from examples.cli import run_command
+from examples.shared.cli import run_command
 from rnp_pyro.data import load_images
 
 TINY = (

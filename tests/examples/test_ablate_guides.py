@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from examples.ablate_guides import main
-from examples.ablation_plan import AblateConfig, make_plan
-from examples.ablation_table import table
-from inference.task import Outcome
-from inference.training import train
+from examples.ablation.plan import AblateConfig, make_plan
+from examples.ablation.table import table
+from inference.training.loop import train
+from inference.training.task import Outcome
 from rnp_pyro.data import load_images
 from rnp_pyro.errors import UserError
 

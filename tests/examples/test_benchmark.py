@@ -6,8 +6,8 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from examples.benchmark_growth import BATCH, few, fit, growth_lines, last_exponent
-from examples.benchmark_subjects import SETTINGS, ReferenceRNP, build_subject
+from examples.benchmarking.growth import BATCH, few, fit, growth_lines, last_exponent
+from examples.benchmarking.subjects import SETTINGS, ReferenceRNP, build_subject
 from models import MODELS
 from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig

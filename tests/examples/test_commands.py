@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 import examples
-from examples.cli import preset_names
+from examples.shared.cli import preset_names
 
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
     "benchmark": ["--batch_size=2", "--rounds=2", "--growth=false", "--json={folder}/benchmark.json"],
-    "compare_runs": ["--first", "{run}", "{other}", "--second", "{run}", "{other}"],
+    "compare_runs": ["--first", "{run}", "{other}", "--second", "{twin}", "{other_twin}"],
     "cost_model": ["--batch_size=1", "--rounds=3"],
     "evaluate": ["{run}", "--particles=3", "--images=2", "--json={folder}/numbers.json"],
     "ablate_guides": [
@@ -48,8 +48,9 @@ def with_seed(run: Path, seed: int, path: Path) -> Path:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_runs(call, digits_run, tmp_path, name):
-    other = with_seed(digits_run[0], 7, tmp_path / "other")
-    arguments = [argument.format(run=digits_run[0], other=other, folder=tmp_path) for argument in COMMANDS[name]]
+    seeds = {"other": 7, "twin": 0, "other_twin": 7}
+    runs = {copy: with_seed(digits_run[0], seed, tmp_path / copy) for copy, seed in seeds.items()}
+    arguments = [argument.format(run=digits_run[0], folder=tmp_path, **runs) for argument in COMMANDS[name]]
     done = call(name, *arguments)
     assert done.status == 0, done
     assert done.err == ""

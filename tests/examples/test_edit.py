@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from examples.run import open_trained
-from rnp_pyro.tree_edit import pose_of
-from rnp_pyro.tree_io import load_tree
+from examples.shared.run import open_trained
+from rnp_pyro.part_tree.edit import pose_of
+from rnp_pyro.part_tree.files import load_tree
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from examples.encode import EncodeConfig, encode, main
-from examples.pair import Pair
-from examples.report import EVALUATION_SEED
-from examples.run import open_trained
+from examples.shared.pair import Pair
+from examples.shared.report import EVALUATION_SEED
+from examples.shared.run import open_trained
 from inference.evaluate import latent_means
 from inference.refinement import UNREFINED
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from examples import evaluate
 from examples.evaluate import EvaluateConfig, main
-from examples.report import EVALUATION_SEED
-from examples.run import open_trained
+from examples.shared.report import EVALUATION_SEED
+from examples.shared.run import open_trained
 from inference.arviz_export import read_netcdf
 from inference.importance import Sampling, bound, log_weights
 

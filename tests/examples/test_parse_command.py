@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from examples.chosen import choose
 from examples.parse import ParseConfig, main
-from examples.report import EVALUATION_SEED
-from examples.run import open_trained
+from examples.shared.chosen import choose
+from examples.shared.report import EVALUATION_SEED
+from examples.shared.run import open_trained
 from inference.evaluate import latent_means
-from rnp_pyro.tree_io import load_tree
+from rnp_pyro.part_tree.files import load_tree
 
 FILES = {"parse.json", "parse.svg", "parse.png"}
 

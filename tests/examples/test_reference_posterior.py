@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from examples import reference_posterior
-from examples.reference_config import ReferenceConfig, check_images
-from examples.reference_image import _Meter, observed_images
+from examples.posterior.config import ReferenceConfig, check_images
+from examples.posterior.image import _Meter, observed_images
 from examples.reference_posterior import main
-from examples.run import open_trained
-from inference.annealing import AnnealingSettings
-from inference.mcmc import NutsSettings
+from examples.shared.run import open_trained
+from inference.posterior.annealing import AnnealingSettings
+from inference.posterior.mcmc import NutsSettings
 from rnp_pyro.errors import UserError
 
 TINY = (

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from examples.run import open_trained
 from examples.sample import SampleConfig, main
+from examples.shared.run import open_trained
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from inference.arviz_export import (
     save_netcdf,
 )
 from inference.diagnostics import import_arviz, is_legacy
-from inference.elbo import Terms
 from inference.importance import Sampling, particle_terms
+from inference.objectives.elbo import Terms
 from models import MODELS
 
 MakePair = Callable[..., tuple]

@@ -12,7 +12,6 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from inference import importance
-from inference.elbo import PART_TERM, Terms, WeighLatents
 from inference.evaluate import elbo_terms
 from inference.importance import (
     Sampling,
@@ -26,6 +25,7 @@ from inference.importance import (
     log_weights,
     particle_terms,
 )
+from inference.objectives.elbo import PART_TERM, Terms, WeighLatents
 from inference.particles import DrawNamed
 from models import MODELS
 from rnp_pyro.errors import UserError

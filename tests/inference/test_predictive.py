@@ -16,8 +16,9 @@ from linear_gaussian import (
 )
 from pyro.distributions import MultivariateNormal
 
-from inference import fillings, predictive
-from inference.fillings import Search
+from inference import predictive
+from inference.completion import fillings
+from inference.completion.fillings import Search
 from inference.predictive import Weighed, programs_of, resample, sample_prior, take, unfold_as_drawn, weigh_given
 from models import MODELS
 from rnp_pyro.errors import UserError

@@ -22,15 +22,15 @@ from pyro.distributions import MultivariateNormal, Normal
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import Adam
 
-from inference.elbo import WeighLatents, random_sites
 from inference.evaluate import elbo_terms, latent_means
 from inference.importance import Sampling, bound, draw_again, log_weights
 from inference.noise import MoveNoise
+from inference.objectives.elbo import WeighLatents, random_sites
 from inference.particles import DrawNamed
 from inference.refinement import UNREFINED, RefinedGuide, Refinement, check_refinement, climb, refined
-from rnp_pyro.data.counter import Purpose
 from rnp_pyro.errors import UserError
-from rnp_pyro.recall import remembering
+from rnp_pyro.fast.recall import remembering
+from rnp_pyro.streams import Purpose
 
 MakePair = Callable[..., tuple]
 Randomise = Callable[..., None]

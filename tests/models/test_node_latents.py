@@ -14,8 +14,8 @@ from inference.predictive import sample_prior, unfold_as_drawn
 from models import MODELS
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
+from rnp_pyro.fast.recall import remembering
 from rnp_pyro.node_scales import INITIAL_SCALES
-from rnp_pyro.recall import remembering
 
 MakePair = Callable[..., tuple]
 

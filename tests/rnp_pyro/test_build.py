@@ -9,8 +9,8 @@ import torch
 from rnp_pyro.build import build_tree, check_tree
 from rnp_pyro.config import ModelConfig, TreeConfig, likelihood_name
 from rnp_pyro.errors import UserError
+from rnp_pyro.fast.unroll import Recurrence, default_chunk, unroll
 from rnp_pyro.tree import Tree
-from rnp_pyro.unroll import Recurrence, default_chunk, unroll
 
 MakeConfig = Callable[..., TreeConfig]
 

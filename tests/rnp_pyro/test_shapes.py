@@ -5,7 +5,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 from guides.resnet import ResNetGuide
-from inference.elbo import Terms
+from inference.objectives.elbo import Terms
 from models.likelihood import bernoulli
 from rnp_pyro.affine import compose, invert
 from rnp_pyro.canvas import paste

@@ -9,9 +9,9 @@ from matplotlib.colors import to_rgb
 from rnp_pyro.figures import tree_drawing
 from rnp_pyro.figures.colour import part_colour
 from rnp_pyro.figures.printing import on_paper
+from rnp_pyro.part_tree.edit import truncate, unfold_value
+from rnp_pyro.part_tree.value import TreeValue
 from rnp_pyro.tree import Tree
-from rnp_pyro.tree_edit import truncate, unfold_value
-from rnp_pyro.tree_value import TreeValue
 
 MakeTree = Callable[..., Tree]
 

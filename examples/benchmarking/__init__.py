@@ -1,0 +1,1 @@
+"""Beyond the commands benchmark and cost_model."""

@@ -1,0 +1,162 @@
+"""What the reference posterior tells of one image, next to the guide's."""
+
+import time
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from examples.shared.parallel import Advance
+from examples.shared.report import EVALUATION_SEED
+from examples.shared.run import Run, open_trained
+from inference.posterior.annealing import AnnealingSettings, Starts, anneal
+from inference.posterior.gaps import Estimate, Gaps, GapSettings, guide_posterior, log_mean, split_gap
+from inference.posterior.log_joint import log_joint
+from inference.posterior.mcmc import NutsSettings, Reference, sample_posterior
+from inference.seeds import derive_seed
+from rnp_pyro.shapes import Canvas, Float, Tensor
+
+ANNEALING_SHARE, CHAINS_SHARE = 0.25, 0.6
+"""Of an image's time, about; the gaps take what is left."""
+
+USUAL_TEMPERATURES = 18
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One image's share of the work.
+
+    Args:
+        run: The run directory.
+        image: The image's number in the test split.
+        chains: How many.
+        seed: The user's.
+        annealing: How chains get to their starts.
+        nuts: How chains run.
+        gaps: How much is spent on the gaps.
+    """
+
+    run: str
+    image: int
+    chains: int
+    seed: int
+    annealing: AnnealingSettings
+    nuts: NutsSettings
+    gaps: GapSettings
+
+
+def examine(piece: Piece, advance: Advance) -> dict[str, Any]:
+    """Sample one image's posterior, and compare the guide with it.
+
+    Returns:
+        What the JSON file holds for the image; see :func:`as_json`.
+    """
+    begin = time.perf_counter()
+    run = _opened(piece.run)
+    target = log_joint(run.pair.model, observed_images(run, [piece.image])[0])
+    guide = guide_posterior(run.pair.guide, target)
+    seed = derive_seed(piece.seed, piece.image)
+    moves = _Meter(advance, ANNEALING_SHARE, USUAL_TEMPERATURES + piece.annealing.settling)
+    starts = anneal(target, piece.chains, piece.annealing, seed, lambda temperature: moves.tick())
+    moves.end()
+    draws = _Meter(advance, CHAINS_SHARE, piece.chains * (piece.nuts.warmup + piece.nuts.draws))
+    reference = sample_posterior(target, starts, piece.nuts, seed, draws.tick)
+    steps = _Meter(advance, 1 - ANNEALING_SHARE - CHAINS_SHARE, piece.gaps.steps)
+    gaps = split_gap(target, guide, reference.z, piece.gaps, seed, steps.tick)
+    seconds = time.perf_counter() - begin
+    return as_json(piece.image, starts, reference, (guide.mean, guide.stddev), gaps, seconds)
+
+
+def observed_images(run: Run, numbers: list[int]) -> Canvas:
+    """Give images of the test split as the likelihood wants them, binary pixels those of every evaluation."""
+    return run.pair.prepare_fixed(run.data.test[: max(numbers) + 1], EVALUATION_SEED)[numbers]
+
+
+def as_json(
+    image: int,
+    starts: Starts,
+    reference: Reference,
+    guide: tuple[Float[Tensor, " Z"], Float[Tensor, " Z"]],
+    gaps: Gaps,
+    seconds: float,
+) -> dict[str, Any]:
+    """Give plain numbers, None where one is not finite.
+
+    Args:
+        image: The image's number.
+        starts: Where chains started.
+        reference: What they drew.
+        guide: The guide's means and standard deviations.
+        gaps: Terms of the gap.
+        seconds: That it took.
+    """
+    loc, scale = guide
+    shift, ratio = (loc - reference.loc) / reference.scale, scale / reference.scale
+    numbers = {
+        "image": image,
+        "rhat": reference.rhat.max().item(),
+        "log_joint_rhat": reference.log_joint_rhat,
+        "ess": reference.ess.min().item(),
+        "divergences": reference.divergences,
+        "gradients": reference.gradients,
+        "loc_difference": {"rms": shift.square().mean().sqrt().item(), "largest": shift.abs().max().item()},
+        "scale_ratio": {"median": ratio.median().item(), "smallest": ratio.min().item(), "largest": ratio.max().item()},
+        "elbo": asdict(gaps.elbo),
+        "best_elbo": asdict(gaps.best_elbo),
+        "log_evidence": asdict(gaps.log_evidence),
+        "annealed_log_evidence": asdict(_annealed(starts)),
+        "khat": gaps.khat,
+        "importance_ess": gaps.ess,
+        "approximation_gap": asdict(gaps.approximation),
+        "amortization_gap": asdict(gaps.amortization),
+        "temperatures": starts.temperatures,
+        "seconds": round(seconds, 1),
+        "nuts_loc": reference.loc.tolist(),
+        "nuts_scale": reference.scale.tolist(),
+        "guide_loc": loc.tolist(),
+        "guide_scale": scale.tolist(),
+        "rhats": reference.rhat.tolist(),
+        "esses": reference.ess.tolist(),
+    }
+    return _finite(numbers)
+
+
+def _annealed(starts: Starts) -> Estimate:
+    """Average the populations' estimates of p(x)."""
+    return log_mean(starts.log_evidence)
+
+
+@lru_cache(maxsize=1)
+def _opened(run: str) -> Run:
+    """Open a run once in each process."""
+    return open_trained(Path(run))
+
+
+class _Meter:
+    """Turns ticks into shares of a piece of work: as many as are expected fill the meter, more do not overfill it."""
+
+    def __init__(self, advance: Advance, share: float, expected: int) -> None:
+        self.advance, self.each, self.left = advance, share / max(1, expected), share
+
+    def tick(self) -> None:
+        """Tell one tick's share."""
+        self._tell(self.each)
+
+    def end(self) -> None:
+        """Tell what is left."""
+        self._tell(self.left)
+
+    def _tell(self, share: float) -> None:
+        told = min(share, self.left)
+        self.left -= told
+        self.advance(told)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither nan nor inf."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

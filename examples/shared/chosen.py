@@ -1,0 +1,130 @@
+"""The images that a user names: of the run's data by their numbers, or files of their own."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jsonargparse import ArgumentParser
+
+from examples.shared.report import EVALUATION_SEED
+from examples.shared.run import Run
+from rnp_pyro.data import binarise_fixed, to_unit
+from rnp_pyro.errors import UserError
+from rnp_pyro.pictures.colour import to_grey
+from rnp_pyro.pictures.digit import read_digit
+from rnp_pyro.pictures.picture import read_picture, read_upright
+from rnp_pyro.shapes import ByteImages, Canvas, Float, Tensor, UInt8
+
+DIGITS = ("mnist-sample", "mnist")
+"""Data whose models know grey digits only: a user's picture is made to look like one."""
+
+SHOWN_SIDE = 400
+"""Longest side of a user's picture in a figure, pixels."""
+
+Split = Literal["test", "train", "validation"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Images that a user named.
+
+    Args:
+        names: What they are called, each its own name, fit for a file.
+        pixels: 0 to 255, as large as the run's images.
+        noise: For each, the number that its binary pixels are drawn by; a file's is a function of its pixels, so that
+            its place on the command line changes nothing.
+        pictures: What each was made from; None for images of the run's data.
+        notes: What was done to each picture, for the user.
+    """
+
+    names: tuple[str, ...]
+    pixels: ByteImages
+    noise: tuple[int, ...]
+    pictures: tuple[UInt8[Tensor, "3 rows columns"] | None, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def grey(self) -> Float[Tensor, "N C H W"]:
+        """The images in [0, 1]."""
+        return to_unit(self.pixels)
+
+    def observed(self, run: Run) -> Canvas:
+        """Give what the run's likelihood observes; binary pixels are those that evaluation draws."""
+        if not run.pair.binary:
+            return self.grey
+        return binarise_fixed(self.grey, EVALUATION_SEED, torch.tensor(self.noise))
+
+
+def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
+    """Add the options that name images; ``files`` is the one that takes files."""
+    parser.add_argument(
+        "--index", nargs="+", type=int, default=[], metavar="N", help="Numbers of images in the split, from 0."
+    )
+    parser.add_argument(
+        files, nargs="+", type=str, default=[], metavar="FILE", help="PNG or JPEG files of your own, of any size."
+    )
+    parser.add_argument("--split", type=Split, default="test", help="Which of the run's images --index counts.")
+    parser.add_argument(
+        "--as_is",
+        type=bool,
+        default=False,
+        help="Take a file's pixels as they are (bright ink on black expected), scaled to fit; by default a run on "
+        "MNIST tells ink from paper, crops, scales and centres.",
+    )
+
+
+def choose(run: Run, index: Sequence[int], files: Sequence[str], split: Split, as_is: bool) -> Chosen:
+    """Collect the named images; those of the run first.
+
+    Raises:
+        UserError: If a number is none of the split, or a file is no image.
+    """
+    images: ByteImages = getattr(run.data, split)
+    for number in index:
+        if not 0 <= number < len(images):
+            raise UserError(
+                f"--index must be within 0 to {len(images) - 1}, the {split} images of {run.data.name}, got {number}"
+            )
+    read = [_read(run, Path(file), as_is) for file in files]
+    named = [f"{split}-{number}" for number in index] + [Path(file).stem for file in files]
+    pixels = [images[number] for number in index] + [one for one, _, _ in read]
+    return Chosen(
+        names=_distinct(named),
+        pixels=torch.stack(pixels) if pixels else images[:0],
+        noise=(*index, *(zlib.crc32(one.numpy().tobytes()) for one, _, _ in read)),
+        pictures=(*(None for _ in index), *(picture for _, picture, _ in read)),
+        notes=tuple(f"{file}: {note}" for file, (_, _, note) in zip(files, read, strict=True)),
+    )
+
+
+def _read(run: Run, path: Path, as_is: bool) -> tuple[ByteImages, UInt8[Tensor, "3 rows columns"], str]:
+    """Read one file: its pixels as the run's images are, itself to be shown, and what was done."""
+    if not path.exists():
+        raise UserError(f"expected an image file, got {path}, which does not exist")
+    if path.is_dir():
+        raise UserError(f"expected an image file, got the folder {path}: name its files")
+    channels, rows, _ = run.data.image_shape
+    if run.data.name in DIGITS and not as_is:
+        digit = read_digit(path, rows)
+        pixels, note = digit.pixels, digit.note
+    else:
+        picture = read_picture(path, rows)
+        pixels = picture.pixels if channels == 3 else to_grey(picture.pixels[None])[0]
+        note = f"scaled to fit {rows}x{rows} pixels, otherwise as it is"
+    shown = torch.from_numpy(read_upright(path, SHOWN_SIDE)[1].copy()).permute(2, 0, 1)
+    return pixels, shown, note
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Number equal names, so that each can name a folder."""
+    found: list[str] = []
+    for name in names:
+        number, candidate = 1, name
+        while candidate in found:
+            number += 1
+            candidate = f"{name}-{number}"
+        found.append(candidate)
+    return tuple(found)

@@ -1,0 +1,97 @@
+"""Who watches a run: a progress bar, metrics.csv, TensorBoard if it is installed, checkpoints."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from inference.training.task import COLUMNS
+from rnp_pyro.checkpoint import CHECKPOINT, METRICS, MetricsFile, save_checkpoint
+
+BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
+
+
+class RunObserver:
+    """Keeps what a training run tells, in its directory and on the screen.
+
+    Args:
+        run: The run directory.
+        resumed_step: On resuming, the step of the checkpoint.
+        silent: Keep and show nothing: this is not the first process of a distributed run.
+    """
+
+    def __init__(self, run: Path, resumed_step: int | None = None, silent: bool = False) -> None:
+        self.run, self.silent = run, silent
+        self.metrics = None if silent else MetricsFile(run / METRICS, COLUMNS, resumed_step)
+        self.board = None if silent else _tensorboard(run)
+        # On a terminal a bar; elsewhere (a log file) one line a validation.
+        self.bar = tqdm(total=1.0, bar_format=BAR, disable=True if silent else None)
+        self.stopped = False
+
+    def row(self, row: dict[str, float]) -> None:
+        """Append a row to metrics.csv, and show it."""
+        if self.metrics is None:
+            return
+        self.metrics.append(row)
+        if self.board is not None:
+            for name, value in row.items():
+                self.board.add_scalar(name, value, row["step"])
+        text = _text(row)
+        if "progress" in row:
+            self.bar.n = min(1.0, row["progress"])
+        if not self.bar.disable:
+            self.bar.set_postfix_str(text)
+        elif "validation_neg_elbo" in row:
+            print(f"{row['seconds'] / 60:6.1f} min  {text}", flush=True)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the checkpoint."""
+        if not self.silent:
+            save_checkpoint(state, self.run / CHECKPOINT)
+
+    def warn(self, message: str) -> None:
+        """Print a warning above the bar."""
+        tqdm.write(f"warning: {message}", file=sys.stderr)
+
+    def should_stop(self) -> bool:
+        """Whether the user pressed Ctrl-C, or the system asked the process to end."""
+        return self.stopped
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Turn an interrupt into a stop after the current step, so that its state can be saved; close files after."""
+
+        def stop(number: int, frame: Any) -> None:
+            self.stopped = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.bar.close()
+            if self.board is not None:
+                self.board.close()
+
+
+def _text(row: dict[str, float]) -> str:
+    shown = {
+        "neg_elbo": "-ELBO {:.1f}",
+        "kl": "KL {:.1f} nats",
+        "images_per_second": "{:.0f} images/s",
+        "validation_neg_elbo": "validation -ELBO {:.1f}",
+    }
+    return ", ".join(form.format(row[name]) for name, form in shown.items() if name in row)
+
+
+def _tensorboard(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(run / "tensorboard"))

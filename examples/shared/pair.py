@@ -1,0 +1,109 @@
+"""A model and its guide, built from settings, and what they observe."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.nn import PyroModule
+
+from guides import GUIDES
+from guides.auto import AUTO_GUIDES
+from inference.objectives import build_objective
+from inference.objectives.elbo import check_closed_kl
+from inference.objectives.honest import check_latents
+from inference.refinement import Refinement, check_refinement, refined
+from inference.training.task import Weights
+from models import MODELS
+from rnp_pyro.config import Config, likelihood_name
+from rnp_pyro.data import binarise, binarise_fixed, to_unit
+from rnp_pyro.errors import UserError
+from rnp_pyro.shapes import ByteImages, Canvas
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A model, its guide, and what they observe.
+
+    Args:
+        model: The generative program.
+        amortized: The posterior program as the network gives it.
+        refinement: How far each image's posterior is improved from there.
+        binary: Whether they observe binary pixels.
+        seed: The run's.
+    """
+
+    model: PyroModule
+    amortized: PyroModule
+    refinement: Refinement
+    binary: bool
+    seed: int
+
+    @cached_property
+    def guide(self) -> PyroModule:
+        """The posterior program."""
+        return refined(self.model, self.amortized, self.refinement)
+
+    @property
+    def modules(self) -> Weights:
+        """Both, as one module to save and load."""
+        return Weights(self.model, self.amortized)
+
+    def prepare(self, images: ByteImages, step: int) -> Canvas:
+        """Turn a training batch's bytes into what the likelihood observes; binary pixels are drawn anew each step."""
+        unit = to_unit(images)
+        return binarise(unit, self.seed, step) if self.binary else unit
+
+    def prepare_fixed(self, images: ByteImages, seed: int = 0) -> Canvas:
+        """Turn a split's bytes into what the likelihood observes; binary pixels are drawn once per (seed, index)."""
+        unit = to_unit(images)
+        return binarise_fixed(unit, seed, torch.arange(len(images))) if self.binary else unit
+
+
+def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
+    """Build model and guide, their weights a function of the seed; the global generators are put back.
+
+    Args:
+        config: The run's settings.
+        image_shape: Channels, rows and columns of the images.
+
+    Raises:
+        UserError: If a name is unknown, or settings do not fit.
+    """
+    if not 0 <= config.seed < 2**63:
+        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    _check_name("model.name", config.model.name, MODELS)
+    if config.guide.name in AUTO_GUIDES:
+        raise UserError(
+            f"{config.guide.name} has parameters for each of one fixed set of images, and training goes through many: "
+            f"expected --guide.name {', '.join(GUIDES)}; with a library call it can be fitted, see docs/guides.md"
+        )
+    _check_name("guide.name", config.guide.name, GUIDES)
+    build_objective(config.train)
+    refinement = Refinement(config.guide.refine_steps, config.guide.refine_rate, config.guide.refine_particles)
+    check_refinement(refinement)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = MODELS[config.model.name](config.model, image_shape)
+        guide = GUIDES[config.guide.name](config.guide, model.decoder)
+        _check_fit(model, guide, image_shape, config.train.objective)
+    return Pair(model, guide, refinement, likelihood_name(config.model, image_shape) == "bernoulli", config.seed)
+
+
+def _check_fit(model: PyroModule, guide: PyroModule, image_shape: tuple[int, int, int], objective: str) -> None:
+    """Refuse a guide that does not fit the model, or the objective, before anything is trained."""
+    blank = torch.zeros(1, *image_shape)
+    with torch.no_grad(), pyro.get_param_store().scope():
+        model_trace, guide_trace = (poutine.trace(one).get_trace(blank) for one in (model, guide))
+    try:
+        check_latents(model_trace, guide_trace)
+    except UserError as error:
+        raise UserError(f"{error}; expected another --guide.name or --model.node_latents") from None
+    if objective == "analytic_kl":
+        check_closed_kl(model_trace, guide_trace)
+
+
+def _check_name(option: str, name: str, table: dict) -> None:
+    if name not in table:
+        raise UserError(f"--{option}: expected one of {', '.join(table)}, got {name}")

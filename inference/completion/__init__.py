@@ -1,0 +1,1 @@
+"""Images completed from the part of them that is seen."""

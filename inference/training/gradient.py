@@ -1,0 +1,60 @@
+"""One step's loss and gradient, and the optimizer that takes it: what training runs and the benchmark times."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim import Optimizer
+
+from inference.objectives.elbo import WeighLatents
+from rnp_pyro.config import TrainConfig
+from rnp_pyro.shapes import Canvas, Tensor
+
+
+def clipped_gradient(
+    fabric: Fabric, loss: nn.Module, optimizer: Optimizer, images: Canvas, kl_weight: float, limit: float
+) -> tuple[Tensor, Tensor]:
+    """Leave the gradient of one batch's loss in the parameters, clipped.
+
+    Args:
+        fabric: A launched Fabric.
+        loss: Its module that gives the negative bound of a batch, in nats.
+        optimizer: Its optimizer.
+        images: What the likelihood observes.
+        kl_weight: Above 0; 1 is the honest bound.
+        limit: Largest norm of the gradient; may be infinite.
+
+    Returns:
+        The loss in nats per image, and the gradient's norm before it was clipped.
+    """
+    optimizer.zero_grad()
+    with WeighLatents(kl_weight):
+        value = loss(images) / images.shape[-4]
+    fabric.backward(value)
+    norm = fabric.clip_gradients(loss, optimizer, max_norm=limit, error_if_nonfinite=False)
+    assert norm is not None
+    return value, norm
+
+
+def make_optimizer(config: TrainConfig, weights: nn.Module) -> Optimizer:
+    """Build the optimizer that the settings name."""
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(weights.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+
+@contextmanager
+def fixed(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Compute with parameters as if they were constants."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*was not registered in the param store", UserWarning)
+            yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)

@@ -1,0 +1,1 @@
+"""A user's picture becomes what a model has seen."""

@@ -1,0 +1,207 @@
+"""Objectives: their values, their gradients on a model whose bound is known, and what is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pyro
+import pytest
+import torch
+from linear_gaussian import LinearGaussian, LinearGuide, draw_images, exact_evidence
+from pyro import poutine
+from pyro.distributions import Normal
+from pyro.infer import RenyiELBO
+from pyro.nn import PyroModule
+from torch import nn
+
+from inference.objectives import build_objective
+from inference.objectives.elbo import FreeBitsELBO, WeighLatents
+from inference.objectives.iwae import ImportanceWeightedELBO
+from rnp_pyro.config import TrainConfig
+from rnp_pyro.errors import UserError
+
+MakePair = Callable[..., tuple]
+
+
+def config(objective: str, **changes: object) -> TrainConfig:
+    particles = 4 if objective.startswith("iwae") else 1
+    return replace(TrainConfig(), **{"objective": objective, "num_particles": particles, **changes})
+
+
+@pytest.mark.parametrize("guide", ["full_rank", "flow"])
+def test_without_a_formula_there_is_no_closed_kl(make_pair: MakePair, images: torch.Tensor, guide: str):
+    loss = build_objective(config("analytic_kl"))(*make_pair(guide=guide))
+    with pyro.get_param_store().scope(), pytest.raises(UserError, match=r"none at z\.2: expected --guide.name"):
+        loss(images)
+
+
+@pytest.fixture
+def linear() -> tuple[LinearGaussian, LinearGuide, torch.Tensor]:
+    model = LinearGaussian()
+    return model, LinearGuide(model, shift=0.2, stretch=1.4), draw_images(model, 20)
+
+
+def test_the_weighted_bound_is_pyros(linear: tuple):
+    *pair, images = linear
+    for module in pair:
+        for parameter in module.parameters():
+            parameter.requires_grad_(True)
+    pyro.set_rng_seed(2)
+    ours = ImportanceWeightedELBO(50).differentiable_loss(*pair, images)
+    pyro.set_rng_seed(2)
+    theirs = RenyiELBO(alpha=0, num_particles=50, vectorize_particles=True, max_plate_nesting=1).loss(*pair, images)
+    assert ours.item() == pytest.approx(theirs, rel=1e-10)
+    assert -ours.item() < exact_evidence(pair[0], images).sum().item()
+
+
+@pytest.mark.parametrize("name", ["slope", "scale"])
+def test_both_gradients_have_one_expectation_and_dreg_is_quieter(linear: tuple, name: str):
+    """Over many draws; for the guide, and for the model's weights, where they are the same."""
+    *pair, images = linear
+    guide = pair[1]
+    found = {}
+    for doubly in (False, True):
+        objective, gradients = ImportanceWeightedELBO(8, doubly_reparameterized=doubly), []
+        for seed in range(300):
+            pyro.set_rng_seed(seed)
+            with pyro.validation_enabled(False), pyro.get_param_store().scope():
+                loss = objective.differentiable_loss(*pair, images)
+            parameters = [getattr(guide, name), pair[0].decoder.weight]
+            gradients.append([part.flatten() for part in torch.autograd.grad(loss, parameters)])
+        found[doubly] = [torch.stack(part) for part in zip(*gradients, strict=True)]
+    (plain, model_plain), (dreg, model_dreg) = found[False], found[True]
+    error = (plain.var(0) / len(plain) + dreg.var(0) / len(dreg)).sqrt()
+    assert ((plain.mean(0) - dreg.mean(0)).abs() < 4 * error).all()
+    assert dreg.var(0).mean() < 0.7 * plain.var(0).mean()
+    assert torch.allclose(model_plain, model_dreg, rtol=1e-9, atol=1e-9)
+
+
+class Chain(PyroModule):
+    """p = N(z; 0, 1) N(node; z, scale) N(x; node, 1), with a learned scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.8))
+
+    def forward(self, images: torch.Tensor) -> None:
+        with pyro.plate("images", len(images), dim=-1):
+            z = pyro.sample("z", Normal(0.0, 1.0))
+            node = pyro.sample("node", Normal(z, self.scale))
+            pyro.sample("image", Normal(node, 1.0), obs=images.flatten())
+
+
+class ChainGuide(PyroModule):
+    """q = N(z; x / 2, 0.9) N(node; z + shift (x - z), scale): at shift 0 the node follows the prior."""
+
+    def __init__(self, model: Chain, shift: float) -> None:
+        super().__init__()
+        self.model, self.shift = model, shift
+
+    def forward(self, images: torch.Tensor) -> None:
+        pixel = images.flatten()
+        with pyro.plate("images", len(images), dim=-1):
+            z = pyro.sample("z", Normal(pixel / 2, 0.9))
+            pyro.sample("node", Normal(z + self.shift * (pixel - z), self.model.scale))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_both_gradients_agree_on_weights_that_model_and_guide_share(shift: float):
+    """Nodes that follow the prior, or are corrected from it, are drawn with the tree's own weights."""
+    model = Chain()
+    pyro.set_rng_seed(0)
+    guide, images = ChainGuide(model, shift), 2 * torch.randn(5000, 1, 1, 1)
+    found = []
+    for doubly in (False, True):
+        objective, gradients = ImportanceWeightedELBO(4, doubly_reparameterized=doubly), []
+        for _ in range(40):
+            loss = objective.differentiable_loss(model, guide, images)
+            gradients.append(torch.autograd.grad(loss, model.scale)[0])
+        found.append(torch.stack(gradients))
+    plain, dreg = found
+    error = ((plain.var() + dreg.var()) / len(plain)).sqrt()
+    assert abs(plain.mean() - dreg.mean()) < 4 * error
+    assert abs(plain.mean()) > 8 * error, "too few draws to tell anything"
+
+
+def test_dreg_vanishes_where_the_guide_is_exact(linear: tuple):
+    """All weights are equal there, whatever is drawn: sticking the landing."""
+    model, _, images = linear
+    guide = LinearGuide(model)
+    loss = ImportanceWeightedELBO(8, doubly_reparameterized=True).differentiable_loss(model, guide, images)
+    for gradient in torch.autograd.grad(loss, list(guide.parameters())):
+        assert torch.allclose(gradient, torch.zeros_like(gradient), atol=1e-8)
+
+
+def test_the_closed_kl_is_what_sampling_estimates(make_pair: MakePair, images: torch.Tensor):
+    pair = make_pair(guide="ladder", part_term_weight=0.0)
+    values = {}
+    for objective in ("elbo", "analytic_kl"):
+        elbo = build_objective(config(objective))
+        found = []
+        for seed in range(50):
+            pyro.set_rng_seed(seed)
+            with torch.no_grad(), pyro.validation_enabled(False):
+                found.append(elbo.differentiable_loss(*pair, images).item())
+        values[objective] = torch.tensor(found)
+    error = (sum(value.var() for value in values.values()) / 50).sqrt()
+    assert abs(values["elbo"].mean() - values["analytic_kl"].mean()) < 4 * error
+
+
+def test_a_guide_in_another_order_has_no_closed_kl(make_pair: MakePair, images: torch.Tensor):
+    model, _ = make_pair(node_latents="both")
+
+    class Backwards(pyro.nn.PyroModule):
+        def forward(self, images: torch.Tensor) -> None:
+            with poutine.block():
+                sites = poutine.trace(model).get_trace(images).nodes
+            with pyro.plate("images", len(images), dim=-1):
+                for name in reversed([one for one, site in sites.items() if one[:2] in ("z.", "ac")]):
+                    pyro.sample(name, sites[name]["fn"])
+
+    with pytest.raises(UserError, match="model's order"):
+        build_objective(config("analytic_kl")).differentiable_loss(model, Backwards(), images)
+
+
+def test_where_no_group_needs_its_free_bits_it_is_the_bound(make_pair: MakePair, images: torch.Tensor):
+    pair = make_pair(guide="ladder", part_term_weight=0.0)
+    found = []
+    for objective in (FreeBitsELBO(-1e9), build_objective(config("elbo"))):
+        pyro.set_rng_seed(0)
+        with WeighLatents(0.3):
+            value = objective.differentiable_loss(*pair, images)
+        found.append((value, torch.autograd.grad(value, list(pair[0].parameters()))))
+    (ours, our_gradient), (theirs, their_gradient) = found
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
+    assert all(torch.allclose(*both, rtol=1e-8, atol=1e-10) for both in zip(our_gradient, their_gradient, strict=True))
+
+
+def test_where_every_group_has_bits_left_the_kl_has_no_gradient(make_pair: MakePair, images: torch.Tensor):
+    pair = make_pair(guide="ladder", part_term_weight=0.0)
+    pyro.set_rng_seed(0)
+    loss = build_objective(config("elbo", free_bits=1000.0)).differentiable_loss(*pair, images)
+    pyro.set_rng_seed(0)
+    drawn = poutine.trace(pair[1]).get_trace(images)
+    scored = poutine.trace(poutine.replay(pair[0], trace=drawn)).get_trace(images)
+    reconstruction = -scored.nodes["image"]["fn"].log_prob(images).sum()
+    groups = 5  # z.2, and states and actions of two levels
+    assert loss.item() == pytest.approx(reconstruction.item() + groups * 1000 * len(images), rel=1e-12)
+    parameters = list(torch.nn.ModuleList(pair).parameters())
+    gradients = (torch.autograd.grad(one, parameters, allow_unused=True) for one in (loss, reconstruction))
+    for ours, theirs in zip(*gradients, strict=True):
+        expected = torch.zeros_like(ours) if theirs is None else theirs
+        assert torch.allclose(ours, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objective": "elb"}, "expected one of elbo, analytic_kl, iwae, iwae_dreg, got elb"),
+        ({"num_particles": 0}, "num_particles must be at least 1, got 0"),
+        ({"free_bits": -1.0}, "free_bits must be at least 0 nats, got -1"),
+        ({"free_bits": float("nan")}, "free_bits must be at least 0 nats, got nan"),
+        ({"objective": "iwae", "num_particles": 8, "free_bits": 1.0}, "free bits are for --train.objective elbo"),
+        ({"objective": "iwae_dreg"}, "expected --train.num_particles of 2 or more, got 1"),
+    ],
+)
+def test_settings_that_do_not_fit(settings: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        build_objective(replace(TrainConfig(), **settings))
