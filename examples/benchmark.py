@@ -120,7 +120,7 @@ def rates(config: BenchmarkConfig, fabric: Fabric) -> dict[str, Any]:
 
 
 def _rates(times: Sequence[float], batch_size: int) -> list[float]:
-    """Give the lower and the upper quartile of images per second."""
+    """Return the lower and the upper quartile of images per second."""
     return sorted(batch_size / quartile for quartile in quartiles(times))
 
 

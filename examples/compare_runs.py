@@ -110,7 +110,7 @@ def _check_alike(option: str, runs: Sequence[str]) -> None:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-    """Give what makes two runs one experiment: all settings but the seed, the places of files, and a replayed clock."""
+    """Return what makes two runs one experiment: all settings but seed, paths and replayed clock."""
     same = replace(config, run=None, seed=0, data_dir=None, train=replace(config.train, schedule=None))
     return {
         f"{group}.{name}" if isinstance(values, dict) else group: value

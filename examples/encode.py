@@ -89,7 +89,7 @@ def main(config: EncodeConfig) -> Path:
 
 
 def encode(pair: Pair, images: Canvas) -> dict[str, Tensor]:
-    """Give the codes of all levels at the guide's mean.
+    """Return the codes of all levels at the guide's mean.
 
     Args:
         pair: Model and guide.
@@ -120,7 +120,7 @@ def _encode_chunk(pair: Pair, images: Canvas) -> dict[str, Tensor]:
 
 
 def _scale(name: str, posterior: Distribution) -> dict[str, Tensor]:
-    """Give a site's standard deviation; a flow's has no formula."""
+    """Return a site's standard deviation; a flow's has no formula."""
     return {} if isinstance(posterior, TransformedDistribution) else {f"posterior_scale.{name}": posterior.stddev}
 
 

@@ -92,7 +92,7 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def _describe_task(run: Run, config: EvaluateConfig, num_images: int) -> dict[str, Any]:
-    """Say what is estimated of which images: evaluations that differ in it cannot be compared."""
+    """Describe what is estimated of which images: evaluations that differ in it cannot be compared."""
     return {
         "particles": config.particles,
         "images": num_images,
@@ -104,7 +104,7 @@ def _describe_task(run: Run, config: EvaluateConfig, num_images: int) -> dict[st
 
 
 def _describe_run(run: Run) -> dict[str, Any]:
-    """Say what was evaluated, and by what."""
+    """Describe what was evaluated, and by what."""
     refinement = {f"refine_{name}": value for name, value in asdict(run.pair.refinement).items()}
     return {**refinement, "run": str(run.path), "versions": versions(), "git_commit": git_commit()}
 
@@ -130,7 +130,7 @@ def _read_baseline(config: EvaluateConfig) -> dict[str, Any] | None:
 
 
 def _refine(run: Run, config: EvaluateConfig) -> Run:
-    """Take the refinement that is asked for in place of the run's own."""
+    """Replace the run's refinement by the one that is asked for."""
     asked = {"steps": config.refine_steps, "rate": config.refine_rate, "num_particles": config.refine_particles}
     refinement = replace(run.pair.refinement, **{name: value for name, value in asked.items() if value is not None})
     check_refinement(refinement)

@@ -79,7 +79,7 @@ def main(config: ParseConfig) -> list[Path]:
 
 
 def tree_of(run: Run) -> Tree:
-    """Give a run's tree, which the flat baseline does not have.
+    """Return a run's tree, which the flat baseline does not have.
 
     Raises:
         UserError: If it is a run of the flat baseline.

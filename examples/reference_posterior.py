@@ -120,7 +120,7 @@ def _numbers(config: ReferenceConfig, run: Run, found: dict[int, dict[str, Any]]
 
 
 def _settings(config: ReferenceConfig) -> dict[str, Any]:
-    """Give what an image's numbers depend on."""
+    """Return what an image's numbers depend on."""
     others = ("run", "images", "json", "figure", "markdown", "processes")
     return {name: value for name, value in asdict(config).items() if name not in others}
 

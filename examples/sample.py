@@ -166,7 +166,7 @@ def _complete(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]
 
 
 def _judge(khat: float) -> str:
-    """Say k-hat, and what it means."""
+    """Print k-hat, and what it means."""
     if isnan(khat):
         return f"not known: it needs at least {FEWEST} particles, and weights that are not tied"
     if khat <= TRUSTED_KHAT:
@@ -175,7 +175,7 @@ def _judge(khat: float) -> str:
 
 
 def _different(particles: Tensor) -> Tensor:
-    """Give the first place of each particle that was drawn, in order."""
+    """Return the first place of each particle that was drawn, in order."""
     first: dict[int, int] = {}
     for place, particle in enumerate(particles.tolist()):
         first.setdefault(particle, place)

@@ -43,7 +43,7 @@ class Messages(Protocol):
     def __call__(
         self, name: str, images: Canvas, loc: Tensor, scale: Tensor, context: Context
     ) -> tuple[Tensor, Tensor]:
-        """Give mean and precision of the message to the site ``name``, shaped like ``loc``, ``[*batch N size]``.
+        """Return mean and precision of the message to the site ``name``, shaped like ``loc``, ``[*batch N size]``.
 
         Args:
             name: ``action.LEVEL.STEP`` or ``z.LEVEL.STEP``.

@@ -96,7 +96,7 @@ def arviz_groups(model: PyroModule, guide: PyroModule, weighed: WeighedImages) -
 
 
 def sample_stats(log_weight: Float[Tensor, "particles images"]) -> Variables:
-    """Give the log weights of all particles, and what they tell of each image."""
+    """Return the log weights of all particles, and what they tell of each image."""
     smoothed = psis(log_weight.numpy())
     return {
         "log_weight": (("chain", "draw", "image"), log_weight.numpy()[None]),
@@ -146,7 +146,7 @@ def read_netcdf(path: Path) -> dict[str, Any]:
 def _predict(
     model: PyroModule, latents: dict[str, Tensor], images: Canvas | None = None
 ) -> tuple[dict[str, Tensor], np.ndarray]:
-    """Give programs and an image for each draw of the latents, or of the prior where there are none."""
+    """Return programs and an image for each draw of the latents, or of the prior where there are none."""
     decoder = model.decoder
     if images is None:
         num_images = latents[decoder.root_site].shape[1]
@@ -158,7 +158,7 @@ def _predict(
 
 
 def programs(decoder: Any, latents: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give latents and poses of all nodes, root first, then level by level: ``z`` [... N Z], ``pose`` [... N 2 3].
+    """Return latents and poses of all nodes, root first, then level by level: ``z`` [... N Z], ``pose`` [... N 2 3].
 
     The flat baseline has one node and no poses.
     """
@@ -173,7 +173,7 @@ def programs(decoder: Any, latents: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def node_levels(decoder: Any) -> Variables:
-    """Give the level of each node, in the order of :func:`programs`."""
+    """Return the level of each node, in the order of :func:`programs`."""
     levels, nodes = [decoder.num_levels], 1
     if isinstance(decoder, Tree):
         for settings, level in zip(decoder.levels, reversed(range(decoder.num_levels)), strict=True):

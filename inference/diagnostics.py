@@ -60,7 +60,7 @@ def psis(log_weight: Float[np.ndarray, "particles images"]) -> Smoothed:
 
 
 def tail_size(num_particles: int) -> int:
-    """Give the number of largest weights that are fitted: a fifth of all, at most three times their root, rounded down.
+    """Return how many of the largest weights are fitted: a fifth of all, at most three times their root, rounded down.
 
     ArviZ 1.x counts so. 0.23 rounds up, which :func:`reff_for_0_23` undoes.
     """
@@ -68,7 +68,7 @@ def tail_size(num_particles: int) -> int:
 
 
 def reff_for_0_23(num_particles: int) -> float:
-    """Give the ``reff`` with which ArviZ 0.23's ``psislw`` fits the same tail as 1.x does with its default.
+    """Return the ``reff`` with which ArviZ 0.23's ``psislw`` fits the same tail as 1.x does with its default.
 
     It fits ``ceil(3 sqrt(S / reff))`` of S weights, which this ``reff`` makes ``ceil(tail_size - 1 / 2)``.
     """
@@ -101,7 +101,7 @@ def ess(
 
 
 def is_legacy() -> bool:
-    """Say whether the ArviZ that is installed is 0.23, the last for Python 3.11."""
+    """Return whether the ArviZ that is installed is 0.23, the last for Python 3.11."""
     return int(version("arviz").split(".")[0]) < 1
 
 
@@ -114,7 +114,7 @@ def import_arviz() -> Any:
 
 
 def _smooth_one(raw: Float[np.ndarray, " particles"]) -> tuple[Float[np.ndarray, " particles"], float, float]:
-    """Give one image's normalised weights, the log of their mean before normalisation, and k-hat."""
+    """Return one image's normalised weights, the log of their mean before normalisation, and k-hat."""
     undefined = _why_undefined(raw)
     if undefined is not None:
         with np.errstate(invalid="ignore"):  # nan, or all weights zero
@@ -130,7 +130,7 @@ def _smooth_one(raw: Float[np.ndarray, " particles"]) -> tuple[Float[np.ndarray,
 
 
 def _why_undefined(raw: Float[np.ndarray, " particles"]) -> float | None:
-    """Give k-hat where there is nothing to fit, else None: both versions of ArviZ must see only what they agree on."""
+    """Return k-hat where there is nothing to fit, else None: both ArviZ versions must see only what they agree on."""
     if len(raw) < FEWEST or np.isnan(raw).any() or not np.isfinite(raw.max()):
         return np.nan
     size = tail_size(len(raw))

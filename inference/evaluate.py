@@ -21,7 +21,7 @@ CHUNK = 250
 
 
 class TakeMeans(Messenger):
-    """Give every latent site its distribution's centre instead of a draw."""
+    """Set every latent site to its distribution's centre instead of a draw."""
 
     def _pyro_sample(self, msg: Any) -> None:
         if not msg["is_observed"] and not site_is_subsample(msg) and msg["value"] is None:
@@ -29,7 +29,7 @@ class TakeMeans(Messenger):
 
 
 def centre(fn: Distribution) -> Tensor:
-    """Give a distribution's mean; of a flow, whose mean has no formula, where its base's mean comes out."""
+    """Return a distribution's mean; of a flow, whose mean has no formula, where its base's mean comes out."""
     if not isinstance(fn, TransformedDistribution):
         return fn.mean
     value: Any = centre(fn.base_dist)
@@ -91,14 +91,14 @@ def elbo_terms(model: PyroModule, guide: PyroModule, images: Canvas, seed: int) 
 
 
 def latent_means(guide: PyroModule, images: Canvas) -> dict[str, Float[Tensor, "N *event"]]:
-    """Give the guide's mean of each latent site for each image, those of nodes given their ancestors' means."""
+    """Return the guide's mean of each latent site for each image, those of nodes given their ancestors' means."""
     with evaluating(guide), TakeMeans():
         chunks = [random_sites(poutine.trace(guide).get_trace(chunk)) for chunk in images.split(CHUNK)]
     return {name: torch.cat([chunk[name]["value"] for chunk in chunks]) for name in chunks[0]}
 
 
 def reconstruct(model: PyroModule, guide: PyroModule, images: Canvas) -> Float[Tensor, "N C H W"]:
-    """Give the mean of the likelihood at the guide's means, for each image."""
+    """Return the mean of the likelihood at the guide's means, for each image."""
 
     def one(chunk: Canvas) -> tuple[Tensor]:
         with TakeMeans():

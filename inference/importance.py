@@ -122,7 +122,7 @@ def particle_terms(
 
 
 def _fit_to_guide(sampling: Sampling, guide: PyroModule, num_images: int) -> Sampling:
-    """Take all images side by side where Pyro's own guides hold them; of those only one has a density of each.
+    """Set all images side by side where Pyro's own guides hold them; of those only one has a density of each.
 
     Raises:
         UserError: If the guide is one of the others, or was fitted to another number of images.
@@ -143,7 +143,7 @@ def _fit_to_guide(sampling: Sampling, guide: PyroModule, num_images: int) -> Sam
 def log_weights(
     model: PyroModule, guide: PyroModule, images: Canvas, sampling: Sampling
 ) -> Float[Tensor, "particles images"]:
-    """Give all log weights, in memory."""
+    """Return all log weights, in memory."""
     chunks = [-terms.neg_elbo for _, terms in particle_terms(model, guide, images, sampling)]
     return torch.cat(chunks, dim=-1)
 
@@ -185,7 +185,7 @@ def bound(log_weight: Float[Tensor, "particles images"], num_particles: int) -> 
 
 
 def bound_sizes(num_particles: int) -> list[int]:
-    """Give the numbers of particles whose bounds are reported: 1, 10, 100, ..., and all."""
+    """Return the numbers of particles whose bounds are reported: 1, 10, 100, ..., and all."""
     powers = [10**exponent for exponent in range(len(str(num_particles)))]
     return sorted({*powers, num_particles})
 
@@ -209,7 +209,7 @@ def judge(terms: Terms) -> Evidence:
 
 
 def join(parts: list[Evidence]) -> Evidence:
-    """Put the evidence of chunks of images side by side."""
+    """Join the evidence of chunks of images."""
     names = ("kl", "smoothed", "khat", "ess")
     bounds = {size: torch.cat([part.bounds[size] for part in parts]) for size in parts[0].bounds}
     return Evidence(bounds, **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})

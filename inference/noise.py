@@ -49,7 +49,7 @@ class MoveNoise(Messenger):
 
 
 def with_moved_noise(fn: Distribution, shift: Float[Tensor, "*batch"], log_stretch: Float[Tensor, "*batch"]) -> Any:
-    """Give the distribution of ``T(shift + exp(log_stretch) e)`` where ``fn`` is that of ``T(e)``, e ~ N(0, I).
+    """Return the distribution of ``T(shift + exp(log_stretch) e)`` where ``fn`` is that of ``T(e)``, e ~ N(0, I).
 
     Args:
         fn: A normal, independent or dense, or a flow from one; batch ``[*draws images]``.

@@ -196,7 +196,7 @@ def resample(weighed: Weighed, num_samples: int, seed: int = 0) -> Int64[Tensor,
 
 
 def take(latents: Latents, chosen: Int64[Tensor, "samples images"]) -> Latents:
-    """Take chosen particles of each image."""
+    """Select particles of each image."""
     columns = torch.arange(chosen.shape[1], device=chosen.device)
     return {name: value[chosen.to(value.device), columns.to(value.device)] for name, value in latents.items()}
 
@@ -214,7 +214,7 @@ def _mean_image(
 
 
 def _join_parses(parses: list[Parse]) -> Parse:
-    """Put chunks of trees side by side again."""
+    """Join chunks of trees."""
     levels = [
         Nodes(**{field.name: torch.cat([getattr(one, field.name) for one in nodes]) for field in fields(Nodes)})
         for nodes in zip(*(parse.levels for parse in parses), strict=True)

@@ -84,7 +84,7 @@ def check_refinement(refinement: Refinement) -> None:
 
 
 def refined(model: PyroModule, guide: PyroModule, refinement: Refinement) -> PyroModule:
-    """Give the guide refined, or itself where there are no steps.
+    """Return the guide refined, or itself where there are no steps.
 
     Args:
         model: Whose bound is climbed.
@@ -127,7 +127,7 @@ class RefinedGuide(PyroModule):
         return super().train(mode)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Take the model along to another device or type."""
+        """Move the model along to another device or type."""
         self.cached = None
         self.model_kept_apart[0]._apply(fn, recurse)
         return super()._apply(fn, recurse)

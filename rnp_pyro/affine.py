@@ -69,7 +69,7 @@ def squash(action: Action, gain: float = 1.0) -> Action:
 
 
 def squash_slope(bounded: Action, gain: float) -> Action:
-    """Give the derivative of :func:`squash` from its value: ``gain (1 - tanh^2)``."""
+    """Return the derivative of :func:`squash` from its value: ``gain (1 - tanh^2)``."""
     return gain * (1 - bounded.square())
 
 
@@ -100,7 +100,7 @@ def pose_from_action(action: Action, limits: PoseLimits) -> Pose:
 
 
 def identity_pose(z: Latent) -> Pose:
-    """Give the pose of a whole in its own frame, one for each latent, on its device and in its type."""
+    """Return the pose of a whole in its own frame, one for each latent, on its device and in its type."""
     return torch.eye(2, 3, dtype=z.dtype, device=z.device).expand(*z.shape[:-1], 2, 3)
 
 
@@ -120,7 +120,7 @@ def compose_children(
 
 
 def invert(pose: Pose) -> Pose:
-    """Give the map from the parent's frame back to the part's: ``[L^-1 | -L^-1 t]``.
+    """Return the map from the parent's frame back to the part's: ``[L^-1 | -L^-1 t]``.
 
     Scales are bounded away from zero and shears keep areas, so that the determinant ``s_x s_y`` is never zero.
     """

@@ -47,7 +47,7 @@ def compose_canvases(
     composition: Composition,
     leak: Float[Tensor, "*#leak"] | None = None,
 ) -> Canvas:
-    """Put a program's pasted children together into its canvas.
+    """Compose a program's pasted children into its canvas.
 
     ``sum`` is the paper's: the sum over steps. ``noisy_or`` is ``1 - (1 - leak) prod_t (1 - part_t)``, in log space.
     Departure: ``noisy_or`` keeps ink within [0, 1], as a Bernoulli needs; the leak gives ink that no part covers a

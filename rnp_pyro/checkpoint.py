@@ -131,13 +131,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """Give the first cause that PyTorch lists under its headline, a tensor and what does not fit; else the headline."""
+    """Return the first cause that PyTorch lists under its headline (which tensor does not fit); else the headline."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[1].rstrip(".") if len(lines) > 1 else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:
-    """Give what an error says, short; an unexpected end of a file says nothing."""
+    """Return what an error says, short; an unexpected end of a file says nothing."""
     return next(iter(str(error).splitlines()), "the file is not complete")
 
 

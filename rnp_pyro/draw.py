@@ -44,7 +44,7 @@ class Draw(Protocol):
     """How randomness enters the tree: called for each node's action and then for its latent."""
 
     def __call__(self, name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
-        """Give the value of the site ``name``, shaped like ``loc``.
+        """Return the value of the site ``name``, shaped like ``loc``.
 
         Args:
             name: Of the site: ``action.LEVEL.STEP`` or ``z.LEVEL.STEP``; cousins share it.

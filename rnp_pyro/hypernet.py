@@ -133,7 +133,7 @@ class Hypernet(nn.Module):
         _initialise_heads(self.heads, shapes)
 
     def features(self, z: Latent) -> Float[Tensor, "*batch U"]:
-        """Give what the heads see of each program."""
+        """Return what the heads see of each program."""
         return self.trunk(z) * self.gain
 
     def forward(self, z: Latent) -> Float[Tensor, "*batch P"]:
@@ -205,12 +205,12 @@ class LevelHypernets(nn.Module):
         self.level_embedding = nn.Parameter(0.1 * torch.randn(num_levels, latent_size)) if embeds else None
 
     def at(self, level: int) -> tuple[Hypernet, Hypernet]:
-        """Give the pair that generates programs of ``level`` (1 to K)."""
+        """Return the pair that generates programs of ``level`` (1 to K)."""
         pair = level - 1 if len(self.state_hypernets) > 1 else 0
         return self.state_hypernets[pair], self.policy_hypernets[pair]  # type: ignore[return-value]
 
     def embed(self, z: Latent, level: int) -> Latent:
-        """Tell programs their level, where hypernetworks are to know it."""
+        """Add each level's embedding, where hypernetworks are to know the level."""
         return z if self.level_embedding is None else z + self.level_embedding[level - 1]
 
     def forward(self, z: Latent, level: int) -> tuple[Float[Tensor, "*batch P"], Float[Tensor, "*batch Q"]]:

@@ -46,5 +46,5 @@ class NodeScales(nn.Module):
         )
 
     def forward(self, kind: str, level: int) -> Float[Tensor, " size"] | None:
-        """Give the standard deviation of a kind of site at nodes of ``level``; None if it is not random."""
+        """Return the standard deviation of a kind of site at nodes of ``level``; None if it is not random."""
         return self.log_scales[kind][level].exp() if kind in self.log_scales else None

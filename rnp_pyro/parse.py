@@ -47,7 +47,7 @@ class Parse:
         return len(self.levels)
 
     def at(self, level: int) -> Nodes:
-        """Give the nodes of ``level``, 0 for the leaves up to K-1 for the root's parts."""
+        """Return the nodes of ``level``, 0 for the leaves up to K-1 for the root's parts."""
         return self.levels[self.num_levels - 1 - level]
 
 

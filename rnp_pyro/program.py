@@ -26,7 +26,7 @@ STATE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def network_shapes(latent_size: int, hidden_size: int, patch_numel: int) -> tuple[NetworkShapes, NetworkShapes]:
-    """Give the shapes of the state network and of the policy network of a program.
+    """Return the shapes of the state network and of the policy network of a program.
 
     Args:
         latent_size: |z|; also the hidden size of both recurrent networks.
@@ -88,7 +88,7 @@ class Proposal:
 
 
 def initial_state(params: ProgramParams) -> ProgramState:
-    """Take a program's state before its first step from its hypernetworks' heads: h_0, z_0 and a_0."""
+    """Return a program's state before its first step, from its hypernetworks' heads: h_0, z_0 and a_0."""
     return ProgramState(
         z=params.state_params.initial_state,
         estimate=params.state_params.initial_output,

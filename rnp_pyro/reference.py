@@ -129,7 +129,7 @@ def g(tree: Tree, child: Float[Tensor, "B C h w"], action: Float[Tensor, "B 6"],
 
 
 def add_up(tree: Tree, children: list[Images], level: int) -> Images:
-    """Put pasted children together: their sum (line 10), or a noisy-or, with a leak at the root."""
+    """Compose pasted children: their sum (line 10), or a noisy-or, with a leak at the root."""
     if tree.rendering.composition == "sum":
         return torch.stack(children).sum(0)
     dark = torch.stack([1 - child.clamp(0, MOST_INK) for child in children]).prod(0)

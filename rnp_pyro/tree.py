@@ -94,7 +94,7 @@ class Tree(nn.Module):
         return (self.rendering.patch_shape[0], *self.levels[0].canvas_size)
 
     def settings(self, level: int) -> Level:
-        """Give what is fixed for the programs of ``level``, 1 to K."""
+        """Return what is fixed for the programs of ``level``, 1 to K."""
         return self.levels[self.num_levels - level]
 
     def unfold(self, z: Latent, draw: Draw = mean) -> Parse:

@@ -166,7 +166,7 @@ def make_plan(config: AblateConfig, data: ImageData) -> Plan:
 
 
 def _arguments(config: AblateConfig, choices: Choices, guide: str, objective: str, nodes: str) -> tuple[str, ...]:
-    """Give the options of a training run that the ablation sets itself."""
+    """Return the options of a training run that the ablation sets itself."""
     return (
         f"--data={config.data}",
         f"--guide.name={guide}",
@@ -190,7 +190,7 @@ def read(base: str, arguments: Sequence[str]) -> Config:
 
 
 def _choices(config: AblateConfig) -> Choices:
-    """Take the preset's lists where the user gave none."""
+    """Fill in the preset's lists where the user gave none."""
     if config.preset not in PRESETS:
         raise UserError(f"--preset: expected one of {', '.join(PRESETS)}, got {config.preset}")
     start = PRESETS[config.preset]

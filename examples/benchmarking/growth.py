@@ -38,13 +38,13 @@ def fit(measure: str, by: str, sizes: Sequence[float], values: Sequence[float]) 
 
 
 def last_exponent(one: Growth) -> float:
-    """Give the exponent between the two largest sizes, where a step's constant overhead hides least."""
+    """Return the exponent between the two largest sizes, where a step's constant overhead hides least."""
     (size, larger), (value, later) = one.sizes[-2:], one.values[-2:]
     return float(np.log(later / value) / np.log(larger / size))
 
 
 def growth_lines(batch_size: int = BATCH) -> dict[str, list[Point]]:
-    """Give the lines of growth, the smallest point first."""
+    """Return the lines of growth, the smallest point first."""
     canvases = (20, 16, 12)
     return {
         "nodes (2 to 8 steps, depth 2)": [

@@ -35,7 +35,7 @@ def interleaved(calls: Sequence[Call], rounds: int, warm_up: int = 2) -> list[li
 
 
 def quartiles(times: Sequence[float]) -> tuple[float, float]:
-    """Give the lower and the upper quartile of one or more numbers, within their range."""
+    """Return the lower and the upper quartile of one or more numbers, within their range."""
     if len(times) == 1:
         return times[0], times[0]
     low, _, high = statistics.quantiles(times, method="inclusive")
@@ -43,7 +43,7 @@ def quartiles(times: Sequence[float]) -> tuple[float, float]:
 
 
 def medians(calls: Sequence[Call], rounds: int, warm_up: int = 2) -> list[float]:
-    """Give the median of each call's seconds; see :func:`interleaved`."""
+    """Return the median of each call's seconds; see :func:`interleaved`."""
     return [statistics.median(times) for times in interleaved(calls, rounds, warm_up)]
 
 
@@ -84,7 +84,7 @@ class TensorMemory(TorchDispatchMode):
 
 
 def peak_mib(call: Call, device: torch.device | None = None) -> float:
-    """Give the most memory, in MiB, that the tensors made by a call take at once.
+    """Return the most memory, in MiB, that the tensors made by a call take at once.
 
     On CUDA it is what the allocator says, above what was allocated before the call: scratch inside operations counts.
     """

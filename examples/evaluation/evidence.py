@@ -103,12 +103,12 @@ def paired_difference(numbers: dict[str, Any], baseline: dict[str, Any]) -> dict
 
 
 def standard_error(values: Float[Tensor, " images"]) -> float | None:
-    """Give the standard error of the mean over images; one image has none."""
+    """Return the standard error of the mean over images; one image has none."""
     return (values.std() / sqrt(len(values))).item() if len(values) > 1 else None
 
 
 def quantile(values: Float[Tensor, " images"], level: float) -> float | None:
-    """Give the value at or above which a share ``1 - level`` lies: one that occurred, since some may be infinite."""
+    """Return the value at or above which a share ``1 - level`` lies: one that occurred, since some may be infinite."""
     return float(np.quantile(values.numpy(), level, method="inverted_cdf")) if len(values) else None
 
 
@@ -149,7 +149,7 @@ def describe(numbers: dict[str, Any], latent_size: int) -> str:
 
 
 def verdict(khat: Float[Tensor, " images"], num_particles: int) -> str:
-    """Say in words whether the guide can be trusted as a proposal."""
+    """Describe whether the guide can be trusted as a proposal."""
     known = khat[~khat.isnan()]
     if num_particles < FEWEST:
         return f"whether the guide is to be trusted is not known: k-hat needs at least {FEWEST} particles"
@@ -179,7 +179,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def finite(value: Any) -> Any:
-    """Put None for each nan and infinity, which JSON does not have."""
+    """Replace each nan and infinity by None: JSON has neither."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):

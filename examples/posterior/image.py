@@ -69,7 +69,7 @@ def examine(piece: Piece, advance: Advance) -> dict[str, Any]:
 
 
 def observed_images(run: Run, numbers: list[int]) -> Canvas:
-    """Give images of the test split as the likelihood wants them, binary pixels those of every evaluation."""
+    """Return images of the test split as the likelihood wants them, binary pixels those of every evaluation."""
     return run.pair.prepare_fixed(run.data.test[: max(numbers) + 1], EVALUATION_SEED)[numbers]
 
 
@@ -81,7 +81,7 @@ def as_json(
     gaps: Gaps,
     seconds: float,
 ) -> dict[str, Any]:
-    """Give plain numbers, None where one is not finite.
+    """Return plain numbers, None where one is not finite.
 
     Args:
         image: The image's number.
@@ -140,11 +140,11 @@ class _Meter:
         self.advance, self.each, self.left = advance, share / max(1, expected), share
 
     def tick(self) -> None:
-        """Tell one tick's share."""
+        """Report one tick's share."""
         self._tell(self.each)
 
     def end(self) -> None:
-        """Tell what is left."""
+        """Report what is left."""
         self._tell(self.left)
 
     def _tell(self, share: float) -> None:

@@ -56,24 +56,24 @@ LEGEND = (
 
 
 def head() -> str:
-    """Give the columns' names."""
+    """Return the columns' names."""
     return "  ".join(name.rjust(width) for name, (width, _) in COLUMNS.items())
 
 
 def row(numbers: Numbers) -> str:
-    """Give one image's line."""
+    """Return one image's line."""
     return "  ".join(show(numbers).rjust(width) for width, show in COLUMNS.values())
 
 
 def markdown(images: Sequence[Numbers]) -> str:
-    """Give the table as Markdown, for a document."""
+    """Return the table as Markdown, for a document."""
     lines = [list(COLUMNS), ["---:"] * len(COLUMNS)]
     lines += [[show(numbers) for _, show in COLUMNS.values()] for numbers in images]
     return "\n".join("| " + " | ".join(line).replace("+-", "±") + " |" for line in lines)
 
 
 def caption(numbers: Numbers) -> str:
-    """Give one image's line in the figure."""
+    """Return one image's line in the figure."""
     gaps = [_estimate(name)(numbers) for name in ("approximation_gap", "amortization_gap")]
     return (
         f"test image {numbers['image']}: r-hat {_text(numbers['rhat'], 3)}, "
@@ -82,7 +82,7 @@ def caption(numbers: Numbers) -> str:
 
 
 def verdict(images: Sequence[Numbers]) -> str:
-    """Say in words what of it can be trusted."""
+    """Describe what of it can be trusted."""
     mixed = [numbers for numbers in images if _at_most(numbers["rhat"], TRUSTED_RHAT)]
     weighed = [numbers for numbers in images if _at_most(numbers["khat"], TRUSTED_KHAT)]
     lines = [f"r-hat is at most {TRUSTED_RHAT} for {len(mixed)} of {len(images)} images" + _unless(images, mixed)]
@@ -110,7 +110,7 @@ def _at_most(value: float | None, limit: float) -> bool:
 
 
 def _below_its_bound(numbers: Numbers) -> bool:
-    """Say whether log p(x) came out below the best normal's bound by more than chance."""
+    """Return whether log p(x) came out below the best normal's bound by more than chance."""
     evidence, best = numbers["log_evidence"], numbers["best_elbo"]
     known = [evidence["value"], best["value"], evidence["standard_error"], best["standard_error"]]
     return None not in known and known[0] < known[1] - 3 * (known[2] + known[3])

@@ -52,7 +52,7 @@ class Chosen:
         return to_unit(self.pixels)
 
     def observed(self, run: Run) -> Canvas:
-        """Give what the run's likelihood observes; binary pixels are those that evaluation draws."""
+        """Return what the run's likelihood observes; binary pixels are those that evaluation draws."""
         if not run.pair.binary:
             return self.grey
         return binarise_fixed(self.grey, EVALUATION_SEED, torch.tensor(self.noise))

@@ -90,7 +90,7 @@ def preset_file(name: str) -> Path:
 
 
 def take_option(option: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Take an option that is no setting, with its value, out of a command line; the last one counts."""
+    """Remove an option that is no setting, with its value, from a command line; the last one counts."""
     taken, left, rest = None, [], iter(arguments)
     for argument in rest:
         if argument == option:
@@ -138,7 +138,7 @@ def _check_groups(values: Namespace, settings: type, prefix: str = "--") -> None
 
 
 def one_line(error: UserError) -> str:
-    """Give what an error says, without the shapes that Pyro adds to what is raised inside of a trace."""
+    """Return what an error says, without the shapes that Pyro adds to what is raised inside of a trace."""
     return " ".join(str(error).split("\n Trace Shapes:")[0].split())
 
 
@@ -148,7 +148,7 @@ def _fail(message: str) -> None:
 
 
 def takes(option: str, arguments: Sequence[str]) -> bool:
-    """Say whether a command line has an option."""
+    """Return whether a command line has an option."""
     return any(argument == option or argument.startswith(f"{option}=") for argument in arguments)
 
 

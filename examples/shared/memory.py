@@ -9,7 +9,7 @@ PAD = 256 * 2**20
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep what is freed, for the next step to use; elsewhere, do nothing.
+    """Make glibc keep what is freed, for the next step to use; elsewhere, do nothing.
 
     By default tensors of 32 MiB or more go back to the system when they are freed and are asked for again in the next
     step; on virtual machines the page faults of a step then cost as much as its arithmetic. Commands call this, the

@@ -53,7 +53,7 @@ def open_trained(path: Path) -> Run:
 
 
 def fingerprint(path: Path) -> str:
-    """Give a run's weights as a short text that tells them from others."""
+    """Return a run's weights as a short text that tells them from others."""
     return hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
 
 

@@ -107,7 +107,7 @@ def _propose_and_weigh(
 
 
 def _log_mixture(guide: PyroModule, latents: Latents, fillings: Float[Tensor, "fillings C H W"]) -> Tensor:
-    """Give ``log 1/M sum_m q(z | filling_m)`` of each particle."""
+    """Return ``log 1/M sum_m q(z | filling_m)`` of each particle."""
     count = len(next(iter(latents.values())))
     data = {name: value[:, None].expand(-1, len(fillings), *value.shape[1:]) for name, value in latents.items()}
     with pyro.plate("particles", count, dim=-2):
@@ -118,7 +118,7 @@ def _log_mixture(guide: PyroModule, latents: Latents, fillings: Float[Tensor, "f
 def _log_joint(
     model: PyroModule, latents: Latents, image: Float[Tensor, "1 C H W"], seen: Bool[Tensor, "C H W"]
 ) -> Tensor:
-    """Give ``log p(x_seen, z)`` of each particle of one image."""
+    """Return ``log p(x_seen, z)`` of each particle of one image."""
     count = len(next(iter(latents.values())))
     with SeenPixels(seen):
         trace = poutine.trace(poutine.condition(model, data=latents)).get_trace(image.expand(count, -1, -1, -1))

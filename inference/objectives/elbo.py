@@ -129,7 +129,7 @@ class FreeBitsELBO(RecordingELBO):
         self.nats = nats
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """Give the negative bound of a batch, nats, with each group's KL at least what is free."""
+        """Return the negative bound of a batch, nats, with each group's KL at least what is free."""
         ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)
         observed = [site["log_prob_sum"] for site in random_sites(model_trace).values() if site["is_observed"]]
         num_images = args[0].shape[-4]
@@ -145,7 +145,7 @@ class FreeBitsELBO(RecordingELBO):
 
 
 def random_sites(trace: Trace) -> dict[str, Any]:
-    """Give a trace's sample sites, latent and observed, without its plates."""
+    """Return a trace's sample sites, latent and observed, without its plates."""
     nodes: dict[str, Any] = dict(trace.nodes)
     return {name: site for name, site in nodes.items() if site["type"] == "sample" and not site_is_subsample(site)}
 

@@ -45,5 +45,5 @@ def _latents(trace: Trace) -> set[str]:
 
 
 def _is_aside(site: dict[str, Any]) -> bool:
-    """Tell observations, and the draws of Pyro's own guides that are only on the way to a latent."""
+    """Return whether a site is an observation, or an auxiliary draw of one of Pyro's own guides."""
     return site["is_observed"] or site["infer"].get("is_auxiliary", False)

@@ -45,12 +45,12 @@ class ImportanceWeightedELBO(ELBO):
         self.one_walk = not doubly_reparameterized
 
     def loss(self, model: Any, guide: Any, images: Canvas) -> float:
-        """Give the negative bound of a batch, nats."""
+        """Return the negative bound of a batch, nats."""
         with torch.no_grad():
             return self.differentiable_loss(model, guide, images).item()
 
     def differentiable_loss(self, model: Any, guide: Any, images: Canvas) -> Tensor:
-        """Give the negative bound of a batch, nats, less the part term's weighted mean; with the chosen gradient.
+        """Return the negative bound of a batch, nats, less the part term's weighted mean; with the chosen gradient.
 
         Doubly reparameterized, the part term reaches the guide weighed by v_k^2 as well, not by v_k: the bound and the
         aid to training keep the proportion that they have in each particle.

@@ -229,7 +229,7 @@ def _adapted(target: Anneals, walkers: _Walkers, covariance: Tensor, settings: A
 def _climb(
     target: Anneals, z: Float[Tensor, "chains population Z"], temperature: float
 ) -> tuple[Float[Tensor, "chains population"], Tensor, Float[Tensor, "chains population"]]:
-    """Give log p_b(z) up to its constant, its gradient, and log p(x | z)."""
+    """Return log p_b(z) up to its constant, its gradient, and log p(x | z)."""
     z = z.detach().requires_grad_(True)
     terms = target.terms(z)
     log_density = terms.prior + temperature * terms.likelihood

@@ -20,7 +20,7 @@ class Anneals(Protocol):
         ...
 
     def terms(self, z: Latent) -> LogTerms:
-        """Give both terms, with a gradient."""
+        """Return both terms, with a gradient."""
         ...
 
     def draw_prior(self, number: int) -> Float[Tensor, "draws Z"]:
@@ -46,7 +46,7 @@ class Bridge:
         return self.target.device
 
     def terms(self, z: Latent) -> LogTerms:
-        """Give log q(z) and log p(x, z) - log q(z), with a gradient."""
+        """Return log q(z) and log p(x, z) - log q(z), with a gradient."""
         log_q = self.proposal.log_prob(z)
         return LogTerms(log_q, self.target(z) - log_q)
 

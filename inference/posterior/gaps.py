@@ -138,7 +138,7 @@ def split_gap(
 
 
 def guide_posterior(guide: PyroModule, target: LogJoint) -> Posterior:
-    """Give the guide's posterior of the target's image, in float64; the guide itself stays as it is.
+    """Return the guide's posterior of the target's image, in float64; the guide itself stays as it is.
 
     Raises:
         UserError: If it is no diagonal normal.
@@ -192,7 +192,7 @@ def best_normal(
 
 
 def fitted_proposal(draws: Float[Tensor, "chains draws Z"]) -> Posterior:
-    """Give the Student t that has the mean of draws, and their covariance as its scale matrix: it is a bit wider."""
+    """Return the Student t that has the mean of draws, and their covariance as its scale matrix: it is a bit wider."""
     flat = draws.flatten(0, 1)
     return MultivariateStudentT(TAILS, flat.mean(0), torch.linalg.cholesky(floored_covariance(draws)))
 

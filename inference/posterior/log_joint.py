@@ -57,11 +57,11 @@ class LogJoint:
         return self.image.device
 
     def __call__(self, z: Latent) -> Float[Tensor, "*batch"]:
-        """Give log p(x, z), with a gradient."""
+        """Return log p(x, z), with a gradient."""
         return self.terms(z).joint
 
     def terms(self, z: Latent) -> LogTerms:
-        """Give log p(z) and log p(x | z), with a gradient."""
+        """Return log p(z) and log p(x | z), with a gradient."""
         flat = flatten_batch(z, 1)
         sites = self._trace(poutine.condition(self.model, {self.site: flat[:, None]}), len(flat))
         prior, likelihood = (sites[name]["log_prob"].reshape(z.shape[:-1]) for name in (self.site, "image"))

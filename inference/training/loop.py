@@ -156,7 +156,7 @@ class _Run:
             raise
 
     def _posterior(self, pair: Weights) -> PyroModule:
-        """Give the guide of a pair of modules, refined if it is to be."""
+        """Return the guide of a pair of modules, refined if it is to be."""
         return refined(pair.model, pair.guide, self.task.refinement)
 
     def _now(self) -> float:
@@ -164,7 +164,7 @@ class _Run:
         return self.fabric.broadcast(self.progress(self.step, self.seconds))
 
     def _images(self) -> Canvas:
-        """Give this process's share of the step's images; how many share them changes no pixel."""
+        """Return this process's share of the step's images; how many share them changes no pixel."""
         indices = batch_indices(self.task.seed, self.step, self.config.batch_size, len(self.task.images))
         images = self.task.prepare(self.task.images[indices].to(self.fabric.device), self.step)
         return images[self.fabric.global_rank :: self.fabric.world_size]
@@ -181,7 +181,7 @@ class _Run:
             )
 
     def _report(self, **validation: float) -> None:
-        """Tell the window's means, and start a new window."""
+        """Report the window's means, and start a new window."""
         if len(self.window) or validation:
             row = {"step": self.step, "seconds": round(self.seconds, 3), **self.window.means()}
             if "seconds_per_step" in row:

@@ -54,7 +54,7 @@ def make_progress(config: TrainConfig, num_images: int, recorded: Sequence[float
 
 
 def rates(config: TrainConfig, progress: float) -> Rates:
-    """Give learning rate and KL weight at ``progress`` in [0, 1)."""
+    """Return learning rate and KL weight at ``progress`` in [0, 1)."""
     warm = min(1.0, progress / config.lr_warmup) if config.lr_warmup > 0 else 1.0
     past = max(0.0, progress - config.lr_warmup) / max(1e-9, 1 - config.lr_warmup)
     decay = 1.0

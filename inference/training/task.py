@@ -25,7 +25,7 @@ class Observer(Protocol):
     """Who keeps what a run tells; of a distributed run only the first process's row, save and warn are called."""
 
     def row(self, row: dict[str, float]) -> None:
-        """Take one row of metrics."""
+        """Record one row of metrics."""
         ...
 
     def save(self, state: dict[str, Any]) -> None:
@@ -33,11 +33,11 @@ class Observer(Protocol):
         ...
 
     def warn(self, message: str) -> None:
-        """Tell the user."""
+        """Print a warning."""
         ...
 
     def should_stop(self) -> bool:
-        """Say whether the user asked to stop; the run then ends after this step."""
+        """Return whether the user asked to stop; the run then ends after this step."""
         ...
 
 

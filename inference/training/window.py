@@ -18,5 +18,5 @@ class Window:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def means(self) -> dict[str, float]:
-        """Give each number's mean, to six significant digits."""
+        """Return each number's mean, to six significant digits."""
         return {name: float(f"{value / self.count:.6g}") for name, value in self.sums.items()}

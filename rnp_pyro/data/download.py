@@ -25,7 +25,7 @@ class DownloadError(Exception):
 
 
 def download(name: str, raw: Path) -> None:
-    """Puts a data set's files, unpacked and checked by their MD5 sums, into the folder ``raw``.
+    """Downloads a data set's files, unpacked and checked by their MD5 sums, into the folder ``raw``.
 
     Nothing is made there until every file has arrived, and then each appears whole.
 
@@ -50,7 +50,7 @@ def download(name: str, raw: Path) -> None:
 
 
 def _fetch(mirrors: list[str], filename: str, md5: str, folder: str) -> None:
-    """Takes one file from the first mirror that has it."""
+    """Downloads one file from the first mirror that has it."""
     reason = ""
     for mirror in mirrors:
         try:

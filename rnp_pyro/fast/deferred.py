@@ -48,7 +48,7 @@ class Deferred:
 
 
 def defer(weight: Float[Tensor, "*batch in out"]) -> Deferred:
-    """Take weights whose gradient is to be formed once."""
+    """Defer the gradient of weights: it is formed once."""
     notes = Notes()
     return Deferred(weight.detach(), _Gather.apply(weight, notes), notes)  # type: ignore[arg-type]
 

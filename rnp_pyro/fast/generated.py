@@ -55,7 +55,7 @@ class Generated:
     initial_action: Float[Tensor, "M 6"]
 
     def by_head(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Give each network's tensors in the order in which its hypernetwork's heads emit them."""
+        """Return each network's tensors in the order in which its hypernetwork's heads emit them."""
         shared = [(self.encoder[i], self.recurrent[i], self.initial_state[i], self.decoder[i]) for i in range(2)]
         return (*shared[0], self.patch, self.initial_z), (*shared[1], self.action, self.initial_action)
 
@@ -131,7 +131,7 @@ def add_gradients(
 
 
 def _rows(tensors: tuple[Tensor, ...]) -> list[slice]:
-    """Say which of a head's outputs each tensor is."""
+    """Return the rows of a head that make each tensor."""
     rows, start = [], 0
     for tensor in tensors:
         stop = start + prod(tensor.shape[1:])

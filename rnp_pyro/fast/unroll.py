@@ -144,7 +144,7 @@ class _Unroll(torch.autograd.Function):
 
 
 def _heads(recurrence: Recurrence, inputs: Any) -> list[tuple[Head, Head]]:
-    """Give each chunk's heads: features chunk by chunk, weights and biases as they are."""
+    """Return each chunk's heads: features chunk by chunk, weights and biases as they are."""
     state, state_weight, state_bias, policy, policy_weight, policy_bias = inputs
     return [
         (Head(one, state_weight, state_bias), Head(other, policy_weight, policy_bias))

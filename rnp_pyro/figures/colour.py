@@ -20,7 +20,7 @@ too: CIE Lab distance at least 23, where matplotlib's own four come as near as 5
 
 
 def part_colour(step: int) -> tuple[float, float, float]:
-    """Give the colour of a step; after the last colour they begin again.
+    """Return the colour of a step; after the last colour they begin again.
 
     Args:
         step: 0 for the first part.

@@ -39,7 +39,7 @@ class Box(NamedTuple):
 
 
 def sheet(width: int, height: int) -> tuple[Figure, Axes]:
-    """Take an empty sheet.
+    """Make an empty sheet.
 
     Args:
         width: printed pixels.

@@ -79,7 +79,7 @@ def _views(
 
 
 def _rows(value: TreeValue) -> list[list[tuple[np.ndarray, int | None]]]:
-    """Give the thumbnails of each level from the root down, and each node's step; the root has none."""
+    """Return the thumbnails of each level from the root down, and each node's step; the root has none."""
     by_level = dict(value.pasted_children())
     rows: list[list[tuple[np.ndarray, int | None]]] = [[(on_paper(_superimposed(by_level[value.num_levels][0])), None)]]
     for level in range(value.num_levels - 1, value.leaf_level - 1, -1):

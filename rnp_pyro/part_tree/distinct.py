@@ -17,7 +17,7 @@ MAX_OVERLAP = 0.5
 
 
 def distinct_parts(images: Canvas, parts: Float[Tensor, "*batch T C H W"]) -> Bool[Tensor, "*batch"]:
-    """Tell which images are parsed into distinct parts.
+    """Decide which images are parsed into distinct parts.
 
     At least three parts explain 8 % of the ink each, and no two have a soft intersection over union of 0.5
     or more. Ink outside [0, 1] is clamped. An image without ink has no distinct parts, nor has one of fewer

@@ -43,7 +43,7 @@ class Move:
 
 
 def program_of(value: TreeValue, path: Path) -> Latent:
-    """Give the program of the part at ``path``; of the whole image for the empty path."""
+    """Return the program of the part at ``path``; of the whole image for the empty path."""
     if not path:
         return value.parse.root
     level, place = position(value, path)
@@ -103,7 +103,7 @@ def swap_parts(
 
 
 def repose(value: TreeValue, path: Path, pose: Float[Tensor, "*batch 2 3"]) -> TreeValue:
-    """Put the part at ``path`` at another pose in its parent's frame.
+    """Move the part at ``path`` to another pose in its parent's frame.
 
     The action, what the policy emitted, is kept as it was: no action need lead to the new pose.
     """
@@ -113,7 +113,7 @@ def repose(value: TreeValue, path: Path, pose: Float[Tensor, "*batch 2 3"]) -> T
 
 
 def pose_of(value: TreeValue, path: Path) -> Float[Tensor, "*batch 2 3"]:
-    """Give the pose of the part at ``path`` in its parent's frame."""
+    """Return the pose of the part at ``path`` in its parent's frame."""
     level, place = position(value, path)
     return value.at(level).pose[..., place, :, :]
 
@@ -173,7 +173,7 @@ def name_path(path: Sequence[int]) -> str:
 def _graft(
     tree: Tree, host: TreeValue, donor: TreeValue, level: int, place: int, donor_place: int, names: tuple[str, ...]
 ) -> TreeValue:
-    """Give ``host`` the donor's part: the named numbers of the node, and all that is below it."""
+    """Graft the donor's part: the named numbers of the node, and all that is below it."""
     nodes, given = host.at(level), donor.at(level)
     taken = {name: _put(getattr(nodes, name), _take(getattr(given, name), donor_place, 1, name), place, name)
              for name in names}  # fmt: skip
@@ -201,17 +201,17 @@ def _map_nodes(nodes: Nodes, change: Callable[[Tensor, str], Tensor]) -> Nodes:
 
 
 def _put_nodes(nodes: Nodes, subtree: Nodes, place: int) -> Nodes:
-    """Put a subtree's nodes of one level where those of the program at ``place`` were."""
+    """Insert a subtree's nodes of one level where those of the program at ``place`` were."""
     return _map_nodes(nodes, lambda tensor, name: _put(tensor, getattr(subtree, name), place, name))
 
 
 def _take(tensor: Tensor, place: int, count: int, name: str) -> Tensor:
-    """Take the ``count`` nodes that belong to the program at ``place``."""
+    """Return the ``count`` nodes that belong to the program at ``place``."""
     return tensor.narrow(-1 - EVENT_DIMS[name], place * count, count)
 
 
 def _put(tensor: Tensor, new: Tensor, place: int, name: str) -> Tensor:
-    """Put nodes where those that belong to the program at ``place`` were; the rest is copied."""
+    """Replace the nodes of the program at ``place``; copy the rest."""
     dim = -1 - EVENT_DIMS[name]
     count = new.shape[dim]
     before = tensor.narrow(dim, 0, place * count)

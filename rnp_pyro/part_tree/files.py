@@ -99,7 +99,7 @@ def tree_from_json(read: Any, name: str, tree: Tree | None = None) -> TreeValue:
 
 
 def _children(value: TreeValue, level: int, place: int, patches: bool) -> list[dict[str, Any]]:
-    """Give the children of the program at ``place`` of ``level``, and theirs."""
+    """Return the children of the program at ``place`` of ``level``, and theirs."""
     if level == value.leaf_level:
         return []
     nodes, count = value.at(level - 1), value.num_steps(level)

@@ -54,7 +54,7 @@ class _Column:
 
 
 class Reader:
-    """Takes one file apart.
+    """Parses one file.
 
     Args:
         name: The file's, for messages.

@@ -51,11 +51,11 @@ class TreeValue:
         return self.leaf_level + len(self.parse.levels)
 
     def at(self, level: int) -> Nodes:
-        """Give the nodes of ``level``, from ``leaf_level`` to K-1."""
+        """Return the nodes of ``level``, from ``leaf_level`` to K-1."""
         return self.parse.levels[self.num_levels - 1 - level]
 
     def num_steps(self, level: int) -> int:
-        """Give the number of children of each program of ``level``."""
+        """Return the number of children of each program of ``level``."""
         return self.assembly.num_steps[self.num_levels - level]
 
     def fold(self) -> Canvas:
@@ -63,7 +63,7 @@ class TreeValue:
         return self.canvas_of(self.num_levels).squeeze(-4)
 
     def canvas_of(self, level: int) -> Float[Tensor, "*batch N C h w"]:
-        """Give the canvas of each node of ``level``, in its own frame; at the lowest level its patch."""
+        """Return the canvas of each node of ``level``, in its own frame; at the lowest level its patch."""
         if level == self.leaf_level:
             return self.at(level).patch
         *_, (_, pasted) = self.pasted_children(up_to=level)
@@ -98,7 +98,7 @@ def tree_value(tree: Tree, parse: Parse) -> TreeValue:
 
 
 def select(value: TreeValue, index: int | slice) -> TreeValue:
-    """Take one tree, or several, out of a batch along its first dimension."""
+    """Select one tree, or several, from a batch along its first dimension."""
     levels = tuple(
         Nodes(**{field.name: getattr(nodes, field.name)[index] for field in fields(Nodes)})
         for nodes in value.parse.levels

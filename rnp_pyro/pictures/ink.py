@@ -19,7 +19,7 @@ Grey = Float[Tensor, "rows columns"]
 
 
 def find_ink(image: Float[Tensor, "3 rows columns"]) -> tuple[bool, Grey | None]:
-    """Tell ink from paper.
+    """Separate ink from paper.
 
     Args:
         image: Red, green and blue in [0, 1].
@@ -60,7 +60,7 @@ def paper_surface(grey: Grey, rounds: int = 8) -> Grey:
 
 
 def _quadratic(rows: int, columns: int) -> Float[Tensor, "pixels 6"]:
-    """Give 1, x, y, x^2, xy and y^2 at the middles of pixels, both coordinates over [-1, 1]."""
+    """Return 1, x, y, x^2, xy and y^2 at the middles of pixels, both coordinates over [-1, 1]."""
     y = ((2 * torch.arange(rows, dtype=torch.float64) + 1) / rows - 1).repeat_interleave(columns)
     x = ((2 * torch.arange(columns, dtype=torch.float64) + 1) / columns - 1).repeat(rows)
     return torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], dim=-1)
@@ -91,6 +91,6 @@ def _close(light: Float[Tensor, "channels rows columns"]) -> Float[Tensor, "chan
 
 
 def _slide(image: Float[Tensor, "channels rows columns"], reach: int) -> Float[Tensor, "channels rows columns"]:
-    """Give the largest value within ``reach`` pixels, rows first and then columns."""
+    """Return the largest value within ``reach`` pixels, rows first and then columns."""
     tall = F.max_pool2d(image[None], (2 * reach + 1, 1), stride=1, padding=(reach, 0))
     return F.max_pool2d(tall, (1, 2 * reach + 1), stride=1, padding=(0, reach))[0]
