@@ -15,10 +15,11 @@ from typing import Any
 from examples import evaluate, train_svi
 from examples.ablation.plan import AblateConfig, Plan, Variant, make_plan, read
 from examples.ablation.table import by_variant, table
-from examples.shared.cli import make_parser, one_line, run_command
-from examples.shared.report import git_commit, versions
-from examples.shared.run import open_trained
+from examples.shared.cli import one_line, run_command
 from rnp_pyro import figures
+from rnp_pyro.api.report import git_commit, versions
+from rnp_pyro.api.run import open_trained
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import CHECKPOINT, METRICS, SUMMARY, WEIGHTS, read_json, read_metrics, write_json, write_text
 from rnp_pyro.data import load_images
 from rnp_pyro.errors import UserError

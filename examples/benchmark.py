@@ -20,11 +20,12 @@ from lightning_fabric import Fabric
 from examples.benchmarking.growth import few, growth, growth_lines, last_exponent
 from examples.benchmarking.subjects import SETTINGS, build_subject
 from examples.benchmarking.timing import interleaved, quartiles
-from examples.shared.cli import check_output, make_parser, run_command
-from examples.shared.devices import launch
+from examples.shared.cli import check_output, run_command
 from examples.shared.memory import keep_freed_memory
-from examples.shared.report import git_commit, versions
 from rnp_pyro import figures
+from rnp_pyro.api.devices import launch
+from rnp_pyro.api.report import git_commit, versions
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.config import FabricConfig
 from rnp_pyro.errors import UserError

@@ -12,11 +12,12 @@ import torch
 from examples.evaluation.evidence import finite
 from examples.sample import MOST, complete
 from examples.shared.chosen import choose
-from examples.shared.cli import check_output, make_parser, run_command
-from examples.shared.report import git_commit, versions
-from examples.shared.run import Run, open_trained
+from examples.shared.cli import check_output, run_command
 from inference.completion.fillings import Search
 from inference.predictive import Weighed, programs_of, resample, take
+from rnp_pyro.api.report import git_commit, versions
+from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.mask import seen_pixels

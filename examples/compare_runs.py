@@ -10,8 +10,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from examples.shared.cli import make_parser, run_command
-from examples.shared.run import read_settings
+from examples.shared.cli import run_command
+from rnp_pyro.api.run import read_settings
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError

@@ -14,12 +14,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from examples.benchmarking.timing import medians
-from examples.shared.cli import make_parser, run_command
+from examples.shared.cli import run_command
 from examples.shared.memory import keep_freed_memory
-from examples.shared.pair import build_pair
 from inference.evaluate import seeded
 from inference.objectives.elbo import RecordingELBO
 from inference.training.task import Weights
+from rnp_pyro.api.pair import build_pair
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.generated import Head, add_gradients, generate, no_gradient

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from examples.editing.config import EditConfig, check
 from examples.parse import check_files, parse_images, tree_of
 from examples.shared.chosen import add_choice, choose
-from examples.shared.cli import make_parser, run_command
-from examples.shared.run import fingerprint, open_trained
+from examples.shared.cli import run_command
 from rnp_pyro import figures
+from rnp_pyro.api.run import fingerprint, open_trained
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import read_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures import Panel, Row

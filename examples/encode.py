@@ -13,14 +13,15 @@ import torch
 from pyro import poutine
 from torch.distributions import Distribution, TransformedDistribution
 
-from examples.shared.cli import check_output, make_parser, run_command
-from examples.shared.devices import launch
-from examples.shared.pair import Pair
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import open_trained
+from examples.shared.cli import check_output, run_command
 from inference.evaluate import CHUNK, TakeMeans, evaluating
 from inference.objectives.elbo import random_sites
 from inference.predictive import unfold_as_drawn
+from rnp_pyro.api.devices import launch
+from rnp_pyro.api.pair import Pair
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import open_trained
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.config import FabricConfig
 from rnp_pyro.errors import UserError

@@ -22,17 +22,18 @@ from examples.evaluation.evidence import (
     paired_difference,
     verdict,
 )
-from examples.shared.cli import make_parser, run_command
-from examples.shared.devices import launch
+from examples.shared.cli import run_command
 from examples.shared.memory import keep_freed_memory
-from examples.shared.report import EVALUATION_SEED, git_commit, versions
-from examples.shared.run import Run, open_trained
 from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, save_netcdf
 from inference.evaluate import latent_means, reconstruct
 from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
 from inference.objectives.elbo import Terms
 from inference.refinement import check_refinement
 from rnp_pyro import figures
+from rnp_pyro.api.devices import launch
+from rnp_pyro.api.report import EVALUATION_SEED, git_commit, versions
+from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.config import FabricConfig, likelihood_name
 from rnp_pyro.data import to_unit

@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from examples.shared.chosen import Chosen, Split, add_choice, choose
-from examples.shared.cli import make_parser, run_command
-from examples.shared.report import mean_parse
-from examples.shared.run import Run, fingerprint, open_trained
+from examples.shared.cli import run_command
 from rnp_pyro import figures
+from rnp_pyro.api.report import mean_parse
+from rnp_pyro.api.run import Run, fingerprint, open_trained
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.files import load_tree, save_tree
 from rnp_pyro.part_tree.value import TreeValue, assembly_of, select

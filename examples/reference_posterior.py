@@ -15,15 +15,16 @@ from tqdm import tqdm
 from examples.posterior.config import ReferenceConfig, check, check_images
 from examples.posterior.image import Piece, examine, observed_images
 from examples.posterior.table import LEGEND, caption, head, markdown, row, verdict
-from examples.shared.cli import make_parser, run_command
+from examples.shared.cli import run_command
 from examples.shared.memory import keep_freed_memory
 from examples.shared.parallel import available_processors, run_pieces
-from examples.shared.report import git_commit, versions
-from examples.shared.run import Run, fingerprint, open_trained
 from inference.posterior.annealing import AnnealingSettings
 from inference.posterior.gaps import GapSettings
 from inference.posterior.mcmc import NutsSettings
 from rnp_pyro import figures
+from rnp_pyro.api.report import git_commit, versions
+from rnp_pyro.api.run import Run, fingerprint, open_trained
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import read_json, write_json, write_text
 from rnp_pyro.errors import UserError
 

@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from examples.parse import check_files
 from examples.shared.chosen import Chosen, Split, add_choice, choose
-from examples.shared.cli import make_parser, run_command
-from examples.shared.report import SHOWN_SAMPLES
-from examples.shared.run import Run, open_trained
+from examples.shared.cli import run_command
 from inference.completion.fillings import Search
 from inference.diagnostics import FEWEST, TRUSTED_KHAT
 from inference.predictive import Programs, Weighed, programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro import figures
+from rnp_pyro.api.report import SHOWN_SAMPLES
+from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.api.settings import make_parser
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures.printing import PrintedImage, on_paper

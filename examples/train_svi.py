@@ -14,15 +14,16 @@ import torch
 import yaml
 from lightning_fabric import Fabric
 
-from examples.shared.cli import config_parser, parse_config, run_command, take_option, takes
-from examples.shared.devices import launch
+from examples.shared.cli import run_command
 from examples.shared.memory import keep_freed_memory
-from examples.shared.observer import RunObserver
-from examples.shared.pair import Pair, build_pair
-from examples.shared.report import draw_figures, measure, summary
 from inference.training.loop import train
 from inference.training.schedule import Progress, check_schedule, make_progress
 from inference.training.task import Outcome, Task
+from rnp_pyro.api.devices import launch
+from rnp_pyro.api.observer import RunObserver
+from rnp_pyro.api.pair import Pair, build_pair
+from rnp_pyro.api.report import draw_figures, measure, summary
+from rnp_pyro.api.settings import config_parser, parse_config, take_option, takes
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
     CONFIG,

@@ -86,6 +86,6 @@ def test_every_preset_and_command_that_the_readme_names_exists():
 
 def test_readme_names_every_preset():
     text = README.read_text(encoding="utf-8")
-    presets = [path.stem for path in (README.parent / "examples" / "presets").glob("*.yaml")]
+    presets = [path.stem for path in (README.parent / "rnp_pyro" / "api" / "presets").glob("*.yaml")]
     assert presets
     assert all(f"`{preset}`" in text for preset in presets)

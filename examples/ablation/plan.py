@@ -6,12 +6,12 @@ from itertools import product
 from math import inf
 from typing import Literal, get_args
 
-from examples.shared.cli import config_parser, parse_config, takes
-from examples.shared.devices import check_precision
-from examples.shared.pair import build_pair
 from guides import GUIDES
 from inference.objectives import OBJECTIVES
 from inference.training.schedule import check_schedule
+from rnp_pyro.api.devices import check_precision
+from rnp_pyro.api.pair import build_pair
+from rnp_pyro.api.settings import config_parser, parse_config, takes
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.errors import UserError

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples.shared.cli import check_output
-from examples.shared.run import Run
+from rnp_pyro.api.run import Run
 from rnp_pyro.errors import UserError
 
 IMAGE_FORMATS = (".png", ".pdf", ".svg")

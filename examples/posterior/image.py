@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from examples.shared.parallel import Advance
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import Run, open_trained
 from inference.posterior.annealing import AnnealingSettings, Starts, anneal
 from inference.posterior.gaps import Estimate, Gaps, GapSettings, guide_posterior, log_mean, split_gap
 from inference.posterior.log_joint import log_joint
 from inference.posterior.mcmc import NutsSettings, Reference, sample_posterior
 from inference.seeds import derive_seed
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import Run, open_trained
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
 ANNEALING_SHARE, CHAINS_SHARE = 0.25, 0.6

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from jsonargparse import ArgumentParser
 
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import Run
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import Run
 from rnp_pyro.data import binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.colour import to_grey

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import examples
-from examples.shared.cli import preset_names
+from rnp_pyro.api.settings import preset_names
 
 COMMANDS = {
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py

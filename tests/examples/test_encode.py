@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from examples.encode import EncodeConfig, encode, main
-from examples.shared.pair import Pair
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import open_trained
 from inference.evaluate import latent_means
 from inference.refinement import UNREFINED
+from rnp_pyro.api.pair import Pair
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import open_trained
 
 
 @pytest.fixture

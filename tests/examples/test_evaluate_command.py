@@ -11,10 +11,10 @@ from PIL import Image
 
 from examples import evaluate
 from examples.evaluate import EvaluateConfig, main
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import open_trained
 from inference.arviz_export import read_netcdf
 from inference.importance import Sampling, bound, log_weights
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import open_trained
 
 KEYS = [
     "neg_elbo", "nll", "nll_standard_error", "nll_psis", "nll_psis_standard_error", "kl", "kl_standard_error",

@@ -13,9 +13,9 @@ from examples import reference_posterior
 from examples.posterior.config import ReferenceConfig, check_images
 from examples.posterior.image import _Meter, observed_images
 from examples.reference_posterior import main
-from examples.shared.run import open_trained
 from inference.posterior.annealing import AnnealingSettings
 from inference.posterior.mcmc import NutsSettings
+from rnp_pyro.api.run import open_trained
 from rnp_pyro.errors import UserError
 
 TINY = (

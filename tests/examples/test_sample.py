@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from examples.sample import SampleConfig, main
-from examples.shared.run import open_trained
+from rnp_pyro.api.run import open_trained
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from examples.shared.pair import Pair
 from inference.evaluate import elbo_terms, evaluating, latent_means, reconstruct
 from inference.predictive import sample_prior, unfold_as_drawn
 from rnp_pyro import figures
+from rnp_pyro.api.pair import Pair
 from rnp_pyro.checkpoint import FIGURES, METRICS, read_metrics
 from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.parse import Parse

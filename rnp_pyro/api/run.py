@@ -6,8 +6,8 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError
 
-from examples.shared.cli import config_parser, parse_config
-from examples.shared.pair import Pair, build_pair
+from rnp_pyro.api.pair import Pair, build_pair
+from rnp_pyro.api.settings import config_parser, parse_config
 from rnp_pyro.checkpoint import CONFIG, WEIGHTS, load_weights, open_run
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, load_images
