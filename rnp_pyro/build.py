@@ -5,10 +5,11 @@ from math import prod
 from torch import nn
 
 from rnp_pyro.affine import PoseLimits
+from rnp_pyro.choices import NodeLatents
 from rnp_pyro.config import TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.hypernet import LevelHypernets
-from rnp_pyro.node_scales import NodeLatents, NodeScales
+from rnp_pyro.node_scales import NodeScales
 from rnp_pyro.program import network_shapes
 from rnp_pyro.tree import Tree
 from rnp_pyro.tree_settings import Execution, Level, Rendering

@@ -4,11 +4,7 @@ from dataclasses import dataclass, field
 from math import pi
 from typing import Literal
 
-from rnp_pyro.canvas import Composition, Interpolation
-from rnp_pyro.hypernet import Sharing
-from rnp_pyro.node_scales import NodeLatents
-from rnp_pyro.program import StateActivation
-from rnp_pyro.tree_settings import PatchActivation
+from rnp_pyro.choices import Composition, Interpolation, NodeLatents, PatchActivation, Sharing, StateActivation
 
 LikelihoodName = Literal["auto", "normal", "bernoulli", "continuous_bernoulli"]
 PartTermTarget = Literal["zoomed", "pasted"]

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from math import prod, sqrt
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
+from rnp_pyro.choices import Sharing
 from rnp_pyro.fast.deferred import Deferred, defer
 from rnp_pyro.shapes import Float, Latent, Tensor
-
-Sharing = Literal["shared", "level_embedding", "per_level"]
 
 ELU_MEAN_SQUARE = 0.645
 """E[elu(u)^2] for a standard normal u: what a layer must make up for to keep the mean square of its input."""

@@ -6,7 +6,6 @@ next action and of the next part's latent; whoever walks the tree decides what i
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +16,6 @@ from rnp_pyro.shapes import Action, Float, Latent, Tensor
 
 ACTION_SIZE = 6
 
-StateActivation = Literal["identity", "elu", "tanh"]
 STATE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda preactivation: preactivation,
     "elu": F.elu,

@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch.nn.functional as F
 
 from rnp_pyro.affine import PoseLimits
-from rnp_pyro.canvas import Composition, Interpolation
-from rnp_pyro.program import StateActivation
+from rnp_pyro.choices import Composition, Interpolation, PatchActivation, StateActivation
 from rnp_pyro.shapes import Tensor
 
-PatchActivation = Literal["sigmoid", "relu6", "softplus"]
 PATCH_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": F.sigmoid,
     "relu6": F.relu6,

@@ -12,10 +12,10 @@ from inference.training.schedule import check_schedule
 from rnp_pyro.api.devices import check_precision
 from rnp_pyro.api.pair import build_pair
 from rnp_pyro.api.settings import config_parser, parse_config, takes
+from rnp_pyro.choices import NodeLatents
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.errors import UserError
-from rnp_pyro.node_scales import NodeLatents
 
 OWN = {
     "--guide.name": "guides",

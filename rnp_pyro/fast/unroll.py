@@ -32,10 +32,11 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from rnp_pyro.affine import squash, squash_slope
+from rnp_pyro.choices import StateActivation
 from rnp_pyro.fast.generated import Generated, Head, add_gradients, blank, generate, no_gradient
 from rnp_pyro.hypernet import Hypernet, NetworkShapes
 from rnp_pyro.precision import own_precision
-from rnp_pyro.program import STATE_ACTIVATIONS, StateActivation
+from rnp_pyro.program import STATE_ACTIVATIONS
 from rnp_pyro.shapes import Float, Latent, Tensor, flatten_batch
 
 CACHE = 20 * 2**20

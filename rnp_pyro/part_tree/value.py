@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 
-from rnp_pyro.canvas import Composition, Interpolation, compose_canvases, paste
+from rnp_pyro.canvas import compose_canvases, paste
+from rnp_pyro.choices import Composition, Interpolation
 from rnp_pyro.errors import UserError
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.shapes import Canvas, Float, Tensor

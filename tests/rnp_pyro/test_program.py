@@ -6,12 +6,12 @@ from math import exp, tanh
 import pytest
 import torch
 
+from rnp_pyro.choices import StateActivation
 from rnp_pyro.hypernet import NetworkParams
 from rnp_pyro.program import (
     STATE_ACTIVATIONS,
     ProgramParams,
     ProgramState,
-    StateActivation,
     decode,
     initial_state,
     network_shapes,
