@@ -10,10 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from examples.shared.cli import run_command
-from rnp_pyro.api.run import read_settings
-from rnp_pyro.api.settings import make_parser
-from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
+from examples.shared.cli import make_parser, run_command
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 
@@ -96,6 +93,8 @@ def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
 
 def _check_alike(option: str, runs: Sequence[str]) -> None:
     """Refuse a side whose runs are not one thing repeated: alike in all but their seeds, and these different."""
+    from rnp_pyro.api.run import read_settings  # torch and Pyro: seconds, which --help need not wait for
+
     configs = [read_settings(Path(run)) for run in runs]
     seeds = [config.seed for config in configs]
     if len(set(seeds)) < len(seeds):
@@ -121,6 +120,8 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
+    from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
+
     path = open_run(Path(name)) / SUMMARY
     summary = read_json(path)
     missing = [key for key in (*NUMBERS, "data", "seed", "test_images") if key not in summary]

@@ -7,6 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from examples.posterior.config import ReferenceConfig
 from examples.shared.parallel import Advance
 from inference.posterior.annealing import AnnealingSettings, Starts, anneal
 from inference.posterior.gaps import Estimate, Gaps, GapSettings, guide_posterior, log_mean, split_gap
@@ -15,6 +16,7 @@ from inference.posterior.mcmc import NutsSettings, Reference, sample_posterior
 from inference.seeds import derive_seed
 from rnp_pyro.api.report import EVALUATION_SEED
 from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
 
 ANNEALING_SHARE, CHAINS_SHARE = 0.25, 0.6
@@ -29,6 +31,8 @@ class Piece:
 
     Args:
         run: The run directory.
+        data: Where its images are now; None: where they were.
+        data_dir: Folder of the public data sets, if it moved.
         image: The image's number in the test split.
         chains: How many.
         seed: The user's.
@@ -38,6 +42,8 @@ class Piece:
     """
 
     run: str
+    data: str | None
+    data_dir: str | None
     image: int
     chains: int
     seed: int
@@ -53,7 +59,7 @@ def examine(piece: Piece, advance: Advance) -> dict[str, Any]:
         What the JSON file holds for the image; see :func:`as_json`.
     """
     begin = time.perf_counter()
-    run = _opened(piece.run)
+    run = _opened(piece.run, piece.data, piece.data_dir)
     target = log_joint(run.pair.model, observed_images(run, [piece.image])[0])
     guide = guide_posterior(run.pair.guide, target)
     seed = derive_seed(piece.seed, piece.image)
@@ -66,6 +72,31 @@ def examine(piece: Piece, advance: Advance) -> dict[str, Any]:
     gaps = split_gap(target, guide, reference.z, piece.gaps, seed, steps.tick)
     seconds = time.perf_counter() - begin
     return as_json(piece.image, starts, reference, (guide.mean, guide.stddev), gaps, seconds)
+
+
+def check_images(config: ReferenceConfig, run: Run) -> None:
+    """Refuse runs with other latents, images that the run does not have, and draws too few for its latent.
+
+    Raises:
+        UserError: In one line, with what was expected and what came.
+    """
+    if run.config.model.node_latents != "none" or run.config.guide.name == "flow":
+        raise UserError(
+            "expected a run whose only latent is the root's, with a normal guide, got "
+            f"{run.path} with node_latents {run.config.model.node_latents} and guide {run.config.guide.name}"
+        )
+    last = len(run.data.test) - 1
+    for image in config.images:
+        if not 0 <= image <= last:
+            raise UserError(f"--images must be within 0 to {last}, the test images of {run.data.name}, got {image}")
+    if not config.images or len(set(config.images)) < len(config.images):
+        raise UserError(f"--images must name one or more images, each once, got {list(config.images)}")
+    needed = run.pair.model.decoder.latent_size + 1
+    if config.chains * config.draws < needed:
+        raise UserError(
+            f"expected at least {needed} draws of all chains together, for the covariance of as many dimensions less "
+            f"one, got {config.chains} --chains of {config.draws} --draws"
+        )
 
 
 def observed_images(run: Run, numbers: list[int]) -> Canvas:
@@ -128,9 +159,9 @@ def _annealed(starts: Starts) -> Estimate:
 
 
 @lru_cache(maxsize=1)
-def _opened(run: str) -> Run:
+def _opened(run: str, data: str | None, data_dir: str | None) -> Run:
     """Open a run once in each process."""
-    return open_trained(Path(run))
+    return open_trained(Path(run), data=data, data_dir=data_dir)
 
 
 class _Meter:

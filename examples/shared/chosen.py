@@ -4,11 +4,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
-from jsonargparse import ArgumentParser
 
+from examples.shared.choice import Split
 from rnp_pyro.api.report import EVALUATION_SEED
 from rnp_pyro.api.run import Run
 from rnp_pyro.data import binarise_fixed, to_unit
@@ -18,13 +17,8 @@ from rnp_pyro.pictures.digit import read_digit
 from rnp_pyro.pictures.picture import read_picture, read_upright
 from rnp_pyro.shapes import ByteImages, Canvas, Float, Tensor, UInt8
 
-DIGITS = ("mnist-sample", "mnist")
-"""Data whose models know grey digits only: a user's picture is made to look like one."""
-
 SHOWN_SIDE = 400
 """Longest side of a user's picture in a figure, pixels."""
-
-Split = Literal["test", "train", "validation"]
 
 
 @dataclass(frozen=True)
@@ -58,31 +52,13 @@ class Chosen:
         return binarise_fixed(self.grey, EVALUATION_SEED, torch.tensor(self.noise))
 
 
-def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
-    """Add the options that name images; ``files`` is the one that takes files."""
-    parser.add_argument(
-        "--index", nargs="+", type=int, default=[], metavar="N", help="Numbers of images in the split, from 0."
-    )
-    parser.add_argument(
-        files, nargs="+", type=str, default=[], metavar="FILE", help="PNG or JPEG files of your own, of any size."
-    )
-    parser.add_argument("--split", type=Split, default="test", help="Which of the run's images --index counts.")
-    parser.add_argument(
-        "--as_is",
-        type=bool,
-        default=False,
-        help="Take a file's pixels as they are (bright ink on black expected), scaled to fit; by default a run on "
-        "MNIST tells ink from paper, crops, scales and centres.",
-    )
-
-
 def choose(run: Run, index: Sequence[int], files: Sequence[str], split: Split, as_is: bool) -> Chosen:
     """Collect the named images; those of the run first.
 
     Raises:
         UserError: If a number is none of the split, or a file is no image.
     """
-    images: ByteImages = getattr(run.data, split)
+    images: ByteImages = getattr(run.data, split) if index else torch.zeros(0, *run.image_shape, dtype=torch.uint8)
     for number in index:
         if not 0 <= number < len(images):
             raise UserError(
@@ -106,8 +82,8 @@ def _read(run: Run, path: Path, as_is: bool) -> tuple[ByteImages, UInt8[Tensor, 
         raise UserError(f"expected an image file, got {path}, which does not exist")
     if path.is_dir():
         raise UserError(f"expected an image file, got the folder {path}: name its files")
-    channels, rows, _ = run.data.image_shape
-    if run.data.name in DIGITS and not as_is:
+    channels, rows, _ = run.image_shape
+    if run.record.digits and not as_is:
         digit = read_digit(path, rows)
         pixels, note = digit.pixels, digit.note
     else:

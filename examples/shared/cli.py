@@ -1,27 +1,57 @@
-"""The command line: errors in one line with exit status 2."""
+"""The command line: parsers, errors in one line with exit status 2, and files that cannot be written.
+
+Nothing here imports torch: help, and an option that is refused, are answered at once.
+"""
 
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, ArgumentParser
 
 from rnp_pyro.api.plain_errors import plain
+from rnp_pyro.api.settings import make_parser as make_parser
 from rnp_pyro.errors import UserError
 
+Settings = TypeVar("Settings")
 
-def run_command(command: Callable[[Sequence[str]], Any]) -> None:
-    """Run a command; bad input ends in one line and exit status 2."""
+
+def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
+    """Run a command, by default on the process's arguments; bad input ends in one line and exit status 2."""
     try:
-        command(sys.argv[1:])
+        command(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
         _fail(one_line(error))
     except ArgumentError as error:
         _fail(plain(str(error)) + "; see --help")
+    except OSError as error:
+        if error.filename is None:  # no file of the user's: a mistake of ours
+            raise
+        _fail(f"cannot write {error.filename2 or error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def add_run(parser: ArgumentParser, data: bool = True) -> None:
+    """Add the run directory, and unless ``data`` is false where its images are now."""
+    parser.add_argument("run", metavar="RUN", type=str, help="Run directory that train_svi wrote, its training ended.")
+    if data:
+        parser.add_argument(
+            "--data",
+            type=str,
+            metavar="DATA",
+            help="Where the run's images are now, as in train_svi, such as folder:PATH; default: where they were.",
+        )
+        parser.add_argument("--data_dir", type=str, metavar="DIR", help="Folder of the public data sets, if it moved.")
+
+
+def read_options(parser: ArgumentParser, settings: type[Settings], arguments: Sequence[str]) -> Settings:
+    """Read a command line into settings; fields that the parser has no option for yet get one."""
+    given = {action.dest for action in parser._actions}
+    parser.add_class_arguments(settings, None, skip=given)  # pyright: ignore[reportArgumentType]
+    return settings(**vars(parser.instantiate(parser.parse_args(list(arguments)))))
 
 
 def one_line(error: UserError) -> str:
@@ -48,3 +78,16 @@ def check_output(option: str, path: Path, overwrite: bool) -> None:
         raise UserError(f"{path} exists: choose another file with {option}, or replace it with --overwrite true")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"cannot write {path}: the folder {path.parent} is not writable; choose another with {option}")
+
+
+def check_files(paths: Sequence[Path], overwrite: bool) -> None:
+    """Refuse folders that cannot be written to, and files that exist, before anything is computed.
+
+    Raises:
+        UserError: If there are any.
+    """
+    for path in paths:
+        if any(above.exists() and not above.is_dir() for above in path.parents):
+            raise UserError(f"expected a folder to write to with --out, got {path.parent}, which is or lies in a file")
+        if path.exists() and not overwrite:
+            raise UserError(f"{path} exists: choose another folder with --out, or replace it with --overwrite true")

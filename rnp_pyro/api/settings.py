@@ -1,11 +1,15 @@
 """Settings from files and options: presets, a run's ``config.yaml``, and values by name."""
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from rnp_pyro.config import Config
@@ -13,8 +17,11 @@ from rnp_pyro.errors import UserError
 
 BUDGETS = ("minutes", "steps", "epochs", "schedule")
 DEFAULT_PRESET = "quickstart"
-NO_SETTINGS = ("preset", "resume")
+NO_SETTINGS = ("preset", "resume", "help_all")
 """Options for the command line alone: see :func:`take_option`."""
+
+MEANT_BEFORE: dict[str, Any] = {"model.tree.compress": False, "invert": False, "white": 255}
+"""Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
 
 
 def preset_names() -> list[str]:
@@ -25,9 +32,8 @@ def preset_names() -> list[str]:
 
 def make_parser(command: str, description: str) -> ArgumentParser:
     """Make a parser whose errors are exceptions."""
-    return ArgumentParser(
-        prog=f"python -m examples.{command}", description=description, exit_on_error=False, allow_abbrev=False
-    )
+    prog = f"rnp {command}" if Path(sys.argv[0]).stem == "rnp" else f"python -m examples.{command}"
+    return ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
 
 
 def config_parser(command: str, description: str) -> ArgumentParser:
@@ -50,7 +56,7 @@ def parse_config(
     Args:
         parser: Made by :func:`config_parser`, perhaps with more options.
         arguments: The command line.
-        base: A file of settings to start from in place of a preset.
+        base: The settings of a run, perhaps an older one, to start from in place of a preset.
 
     Returns:
         The settings, the preset's name, and whatever other options the parser has.
@@ -64,14 +70,25 @@ def parse_config(
     start = base or preset_file(preset)
     explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
+    known = set(setting_names())
+    meant = [f"--{name}={json.dumps(value)}" for name, value in MEANT_BEFORE.items() if base and name in known]
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
-    values = _parse(parser, [f"--config={start}", *arguments, *cleared])
+    values = _parse(parser, [*meant, f"--config={start}", *arguments, *cleared])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
             raise UserError(f"--train.schedule is a budget itself: leave --train.{other} out")
     names = {field.name for field in fields(Config)}
     others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
     return Config(**{name: getattr(values, name) for name in names}), preset, others
+
+
+def setting_names(settings: type = Config, prefix: str = "") -> Iterator[str]:
+    """List the names of all settings, with dots."""
+    for one in fields(settings):
+        if isinstance(one.type, type) and is_dataclass(one.type):
+            yield from setting_names(one.type, f"{prefix}{one.name}.")
+        else:
+            yield prefix + one.name
 
 
 def preset_file(name: str) -> Path:
@@ -124,3 +141,17 @@ def _check_groups(values: Namespace, settings: type, prefix: str = "--") -> None
             if not isinstance(group, Namespace):
                 raise UserError(f"{prefix}{field.name}: expected names and values of settings, got {group}")
             _check_groups(group, field.type, f"{prefix}{field.name}.")
+
+
+def write_settings(config: Config, path: Path) -> None:
+    """Write settings as YAML, of the form that ``--config`` takes."""
+    from rnp_pyro.checkpoint import write_text  # torch: not for reading options
+
+    write_text(path, yaml.safe_dump(_lists(asdict(config)), sort_keys=False))
+
+
+def _lists(value: Any) -> Any:
+    """Turn tuples into lists, which YAML has."""
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from examples.encode import EncodeConfig, encode, main
+from examples.encoding.config import EncodeConfig
+from examples.encoding.encode import encode, main
 from inference.evaluate import latent_means
 from inference.refinement import UNREFINED
 from rnp_pyro.api.pair import Pair
@@ -90,7 +91,7 @@ def test_splits(call, digits_run, opened, out, split):
 def test_a_code_depends_neither_on_the_limit_nor_on_chunks(opened, monkeypatch):
     images = opened.pair.prepare_fixed(opened.data.test[:7], EVALUATION_SEED)
     whole = encode(opened.pair, images)
-    monkeypatch.setattr("examples.encode.CHUNK", 3)
+    monkeypatch.setattr("rnp_pyro.api.encoding.CHUNK", 3)
     for name, values in encode(opened.pair, images).items():
         assert torch.allclose(values, whole[name], atol=1e-5), name
     for name, values in encode(opened.pair, images[:2]).items():
@@ -227,8 +228,8 @@ def test_a_disk_that_is_full(refuse, digits_run, out, monkeypatch):
     def full(path, write):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("examples.encode.write_atomically", full)
-    assert refuse(digits_run[0], "--out", out, "--limit=1") == f"cannot write {out}: No space left on device"
+    monkeypatch.setattr("examples.encoding.encode.write_atomically", full)
+    assert refuse(digits_run[0], "--out", out, "--limit=1") == f"cannot write to {out}: No space left on device"
 
 
 def test_a_crash_leaves_nothing(digits_run, out, monkeypatch):

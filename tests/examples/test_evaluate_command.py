@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from examples import evaluate
-from examples.evaluate import EvaluateConfig, main
+from examples.evaluation import evaluate
+from examples.evaluation.config import EvaluateConfig
+from examples.evaluation.evaluate import main
 from inference.arviz_export import read_netcdf
 from inference.importance import Sampling, bound, log_weights
 from rnp_pyro.api.report import EVALUATION_SEED
@@ -297,7 +298,7 @@ def test_a_disk_that_is_full(call, digits_run, tmp_path: Path, monkeypatch: pyte
     file = tmp_path / "numbers.json"
     done = call("evaluate", digits_run[0], "--particles=1", "--images=1", "--json", file)
     assert done.status == 2
-    assert done.err == f"error: cannot write {file}: No space left on device\n"
+    assert done.err == f"error: cannot write to {file}: No space left on device\n"
     assert "-ELBO" in done.out
     assert not list(tmp_path.iterdir())
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from examples.parse import ParseConfig, main
+from examples.parsing.config import ParseConfig
+from examples.parsing.parse import main
 from examples.shared.chosen import choose
 from inference.evaluate import latent_means
 from rnp_pyro.api.report import EVALUATION_SEED
@@ -188,7 +189,7 @@ def test_a_disk_that_is_full(refuse, digits_run, out, monkeypatch):
         raise OSError(28, "No space left on device")
 
     out.mkdir()
-    monkeypatch.setattr("examples.parse.save_tree", full)
+    monkeypatch.setattr("examples.parsing.parse.save_tree", full)
     assert refuse(digits_run[0], "--index", 0, "--out", out) == f"cannot write to {out}: No space left on device"
 
 

@@ -333,7 +333,7 @@ def test_every_number_names_its_unit(help_texts):
 
 
 def test_help(call):
-    done = call("train_svi", "--help")
+    done = call("train_svi", "--help_all")
     assert done.status == 0
     assert done.err == ""
     for name in ("--preset", "--config", "--print_config", "--resume", *(f"--{name}" for name, _ in settings())):

@@ -81,7 +81,7 @@ def test_warnings_go_to_standard_error(tmp_path, capsys):
 
 
 def test_other_processes_are_silent(tmp_path, capsys):
-    observer = RunObserver(tmp_path, silent=True)
+    observer = RunObserver(tmp_path, first=False)
     observer.row(ROW)
     observer.row(VALIDATION)
     observer.save({"step": 3})

@@ -1,0 +1,182 @@
+"""Train from Python: images in, a run out."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jsonargparse import ArgumentError
+
+from rnp_pyro.api.arrays import SMALLEST, as_bytes, split_labels
+from rnp_pyro.api.data import IN_MEMORY
+from rnp_pyro.api.plain_errors import plain
+from rnp_pyro.api.run import Run
+from rnp_pyro.api.settings import config_parser, parse_config, setting_names
+from rnp_pyro.api.training import train_run
+from rnp_pyro.config import Config
+from rnp_pyro.data import ImageData, load_images
+from rnp_pyro.data.resize import resize_images
+from rnp_pyro.data.split import held_out_count, hold_out
+from rnp_pyro.errors import UserError
+from rnp_pyro.shapes import ByteImages, Tensor, UInt8
+
+VALIDATION_SHARE = 0.05
+FEWEST = 4
+"""Images: some to train on, one to validate."""
+
+ELSEWHERE = {
+    "data": "give the images, or a name such as 'mnist', as the first argument",
+    "run": "name the folder with out=",
+    "train.schedule": "replay a schedule with python -m examples.train_svi --train.schedule",
+}
+"""Settings of the command line that ``fit`` takes in another way."""
+
+
+def fit(
+    images: Any,
+    *,
+    test: Any = None,
+    out: str | Path | None = None,
+    preset: str | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    seed: int | None = None,
+    guide: str | Mapping[str, Any] | None = None,
+    model: str | Mapping[str, Any] | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Run:
+    """Train a model and its guide on images; five minutes by default.
+
+    A twentieth of the images is held out for validation, by label where there are labels. Everything is a function of
+    images, settings and seed; neither the global generators nor Pyro's parameter store are touched.
+
+    Args:
+        images: Array, tensor, list of pictures or torch data set (``rnp_pyro/api/arrays.py``); or a data set's name
+            as on the command line, such as ``"mnist-sample"`` or ``"folder:photos"``.
+        test: Images to measure the run on; default: those held out.
+        out: New folder for the run, its metrics and figures; default: the run is kept in memory (see ``Run.save``).
+        preset: Packaged settings to start from.
+        minutes: Time to train.
+        steps: Steps to train, in place of minutes.
+        epochs: Passes through the images, in place of minutes.
+        seed: Of weights, batches and noise.
+        guide: Its name, or its settings.
+        model: Its name, or its settings.
+        progress: Show a bar.
+        **settings: Any others by the command line's names, in groups, ``train={"batch_size": 32}``, or with dots,
+            ``**{"train.batch_size": 32}``.
+
+    Raises:
+        UserError: If anything does not fit; nothing is trained or written then.
+        KeyboardInterrupt: If the user interrupted training; with ``out`` its checkpoint is kept.
+    """
+    shortcuts = {"train.minutes": minutes, "train.steps": steps, "train.epochs": epochs, "seed": seed}
+    given = {name: value for name, value in shortcuts.items() if value is not None}
+    for group, choice in (("guide", guide), ("model", model)):
+        if choice is not None:
+            settings[group] = {"name": choice} if isinstance(choice, str) else choice
+    pairs = [*given.items(), *_flat(settings)]
+    named = dict(pairs)
+    for name in named:
+        if [other for other, _ in pairs].count(name) > 1:
+            raise UserError(f"{name} is given twice: once is enough")
+    config = make_config(named, preset)
+    if "fabric.devices" not in named:
+        config = replace(config, fabric=replace(config.fabric, devices=1))
+    data = _gather(images, test, config, resize="image_size" in named)
+    config = replace(config, data=data.name, image_size=data.image_shape[-1], run=None if out is None else str(out))
+    trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
+    if trained.interrupted:
+        raise KeyboardInterrupt(f"training was interrupted at step {trained.outcome.steps}")
+    return Run(config, trained.record, trained.pair, trained.path)
+
+
+def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:
+    """Make settings of values by their names on the command line, such as ``train.steps``.
+
+    Raises:
+        UserError: If there is no such setting or preset, or a value does not fit.
+    """
+    known = list(setting_names())
+    for name in values:
+        if name in ELSEWHERE:
+            raise UserError(f"{name} is not for fit: {ELSEWHERE[name]}")
+        if name not in known:
+            close = (
+                difflib.get_close_matches(name, known, n=1) or [one for one in known if one.endswith(f".{name}")][:1]
+            )
+            hint = f"; did you mean {close[0]}?" if close else ": python -m examples.train_svi --help_all lists them"
+            raise UserError(f"there is no setting {name}{hint}")
+    arguments = [f"--{name}={_text(value)}" for name, value in values.items()]
+    try:
+        return parse_config(config_parser("train_svi", ""), [*([f"--preset={preset}"] if preset else []), *arguments])[
+            0
+        ]
+    except ArgumentError as error:
+        raise UserError(plain(str(error)).removeprefix("--")) from None
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _text(value: Any) -> str:
+    """Write a value as on the command line."""
+    if isinstance(value, str | Path):
+        return str(value)
+    if isinstance(value, np.generic | np.ndarray | torch.Tensor):
+        value = value.tolist()
+    try:
+        return json.dumps(value)
+    except TypeError:
+        raise UserError(f"expected a number, a text or a list as a setting, got {type(value).__name__}") from None
+
+
+def _gather(images: Any, test: Any, config: Config, resize: bool) -> ImageData:
+    """Turn what the user gave into a data set, divided."""
+    if isinstance(images, str | Path):
+        name = f"folder:{images}" if isinstance(images, Path) else images
+        if test is not None:
+            raise UserError(f"{name} has test images of its own: leave test= out")
+        return load_images(name, data_dir=config.data_dir, image_size=config.image_size, mixed_sizes=config.mixed_sizes)
+    pixels, labels = split_labels(images)
+    if len(pixels) < FEWEST:
+        raise UserError(
+            f"expected at least {FEWEST} images to train on, got {len(pixels)}"
+            + (f"; or is this one colour image, {list(pixels.shape[0::2])}?" if len(pixels) == 3 else "")
+        )
+    if resize and config.image_size < SMALLEST:
+        raise UserError(f"expected an image_size of at least {SMALLEST} pixels, got {config.image_size}")
+    channels, rows, columns = pixels.shape[1:]
+    test_pixels = None if test is None else as_bytes(test, (channels, rows, columns))
+    return _divide(pixels, labels, test_pixels, config.image_size if resize else None)
+
+
+def _divide(
+    pixels: ByteImages, labels: list[int] | None, test: UInt8[Tensor, "test C H W"] | None, image_size: int | None
+) -> ImageData:
+    """Hold out validation images, the same ones in every run."""
+    if image_size is not None:
+        pixels = resize_images(pixels, image_size)
+        test = None if test is None else resize_images(test, image_size)
+    known = None if labels is None else torch.tensor(labels)
+    kept, held_out = hold_out(known, len(pixels), held_out_count(VALIDATION_SHARE, len(pixels)))
+    return ImageData(
+        name=IN_MEMORY,
+        train=pixels[kept],
+        validation=pixels[held_out],
+        test=pixels[held_out] if test is None else test,
+        train_labels=None if known is None else known[kept],
+        validation_labels=None if known is None else known[held_out],
+        test_labels=known[held_out] if known is not None and test is None else None,
+    )
