@@ -20,7 +20,7 @@ DEFAULT_PRESET = "quickstart"
 NO_SETTINGS = ("preset", "resume", "help_all")
 """Options for the command line alone: see :func:`take_option`."""
 
-MEANT_BEFORE: dict[str, Any] = {"model.tree.compress": False, "invert": False, "white": 255}
+MEANT_BEFORE: dict[str, Any] = {"model.tree.compress": False, "invert": False, "white": "full"}
 """Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
 
 
