@@ -77,7 +77,8 @@ def command(arguments: Sequence[str]) -> None:
     if "--help_all" in arguments:
         parser.print_help()
         return
-    _shorten(parser)
+    if {"-h", "--help"} & set(arguments):  # only then: --print_config leaves out what the help does
+        _shorten(parser)
     given, arguments = take_option("--resume", arguments)
     resume = None if given is None else _open(Path(given))
     config, preset, _ = parse_config(parser, arguments, None if resume is None else resume / "config.yaml")
