@@ -33,8 +33,10 @@ import torch
 from pyro import poutine
 from pyro.infer import ELBO
 from pyro.poutine import Trace
+from torch import nn
 
 from inference.objectives.elbo import PART_TERM, Terms, bound_terms, random_sites
+from inference.objectives.stock import leave_gradient
 from inference.training.gradient import fixed
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
@@ -61,6 +63,10 @@ class ImportanceWeightedELBO(ELBO):
         with torch.no_grad():
             return self.differentiable_loss(model, guide, images).item()
 
+    def loss_and_grads(self, model: Any, guide: Any, images: Canvas) -> float:
+        """Leave the gradient in the parameters, as ``pyro.infer.SVI`` asks, and return the loss, nats."""
+        return leave_gradient(self.differentiable_loss(model, guide, images))
+
     def differentiable_loss(self, model: Any, guide: Any, images: Canvas) -> Tensor:
         """Return the negative bound of a batch, nats, less the part term's weighted mean; with the chosen gradient.
 
@@ -68,7 +74,8 @@ class ImportanceWeightedELBO(ELBO):
         alone: the bound and the aid to training keep the proportion that they have in each particle.
 
         Raises:
-            UserError: If the doubly reparameterized gradient is asked for latents of different weights.
+            UserError: If the doubly reparameterized gradient is asked for latents of different weights, or for a guide
+                that is no module.
         """
         gate = Gate()
         with pyro.plate("particles", self.num_particles, dim=-2):
@@ -135,6 +142,10 @@ def weight_of_latents(trace: Trace) -> Any:
 
 def _rescored(model: Any, guide: Any, images: Canvas, gate: Gate) -> tuple[Trace, Trace]:
     """Draw from the guide, and score the gated draws by the model and by the guide with its parameters fixed."""
+    if not isinstance(guide, nn.Module):
+        raise UserError(
+            f"iwae_dreg fixes a guide's parameters to score its draws: expected a PyroModule, got {guide!r}"
+        )
     drawn = poutine.trace(guide).get_trace(images)
     for name, site in random_sites(drawn).items():
         drawn.nodes[name] = {**site, "value": gate(site["value"])}

@@ -15,7 +15,8 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from inference.objectives import OBJECTIVES, build_objective
-from inference.objectives.elbo import FreeBitsELBO, WeighLatents
+from inference.objectives.elbo import WeighLatents
+from inference.objectives.free_bits import FreeBitsELBO
 from inference.objectives.iwae import ImportanceWeightedELBO
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.errors import UserError
