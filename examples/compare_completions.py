@@ -16,6 +16,7 @@ from examples.shared.cli import check_output, make_parser, run_command
 from examples.shared.report import git_commit, versions
 from examples.shared.run import Run, open_trained
 from inference.completion.fillings import Search
+from inference.estimates import standard_error
 from inference.predictive import Weighed, programs_of, resample, take
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.errors import UserError
@@ -103,7 +104,7 @@ def main(config: CompareConfig) -> dict[str, float]:
     one, other = (_errors(run, config) for run in runs)
     share = (one.whole < other.whole).double().mean().item()
     difference = one.whole - other.whole
-    error = difference.std().item() / config.images**0.5 if config.images > 1 else float("nan")
+    error = standard_error(difference)
     numbers = {
         "images": config.images,
         "first": config.first,

@@ -10,8 +10,9 @@ from typing import Any
 from examples.shared.parallel import Advance
 from examples.shared.report import EVALUATION_SEED
 from examples.shared.run import Run, open_trained
+from inference.estimates import Estimate, log_mean
 from inference.posterior.annealing import AnnealingSettings, Starts, anneal
-from inference.posterior.gaps import Estimate, Gaps, GapSettings, guide_posterior, log_mean, split_gap
+from inference.posterior.gaps import Gaps, GapSettings, guide_posterior, split_gap
 from inference.posterior.log_joint import log_joint
 from inference.posterior.mcmc import NutsSettings, Reference, sample_posterior
 from inference.seeds import derive_seed

@@ -146,7 +146,7 @@ def _rescored(model: Any, guide: Any, images: Canvas, gate: Gate) -> tuple[Trace
         raise UserError(
             f"iwae_dreg fixes a guide's parameters to score its draws: expected a PyroModule, got {guide!r}"
         )
-    drawn = poutine.trace(guide).get_trace(images)
+    drawn: Any = poutine.trace(guide).get_trace(images)
     for name, site in random_sites(drawn).items():
         drawn.nodes[name] = {**site, "value": gate(site["value"])}
     model_trace = poutine.trace(poutine.replay(model, trace=drawn)).get_trace(images)

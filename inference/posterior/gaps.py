@@ -10,7 +10,7 @@ temperatures from there to the posterior: no normal and no Student t has a poste
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import cos, log, nan, pi
+from math import cos, pi
 
 import pyro
 import torch
@@ -20,6 +20,7 @@ from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.nn import PyroModule
 
 from inference.diagnostics import psis
+from inference.estimates import Estimate, difference, log_mean, mean
 from inference.evaluate import TakeMeans, seeded
 from inference.importance import effective_sample_size
 from inference.objectives.elbo import random_sites
@@ -65,14 +66,6 @@ class GapSettings:
     temperatures: int = 4
     leapfrogs: int = 4
     step_size: float = 0.3
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number, and the standard error of its Monte Carlo estimate."""
-
-    value: float
-    standard_error: float
 
 
 @dataclass(frozen=True)
@@ -212,21 +205,3 @@ def log_weights(target: LogJoint, proposal: Posterior, number: int, seed: int) -
     with torch.no_grad(), seeded(seed, target.image.device):
         z = proposal.sample((number,))
         return torch.cat([target(chunk) for chunk in z.split(CHUNK)]) - proposal.log_prob(z)
-
-
-def mean(values: Float[Tensor, " draws"]) -> Estimate:
-    """Average independent values."""
-    return Estimate(values.mean().item(), values.std().item() / len(values) ** 0.5)
-
-
-def log_mean(log_weight: Float[Tensor, " particles"]) -> Estimate:
-    """Estimate the log of the weights' mean; the standard error is the delta method's, nan for a single weight."""
-    relative = (log_weight - log_weight.max()).exp()
-    value = log_weight.logsumexp(0).item() - log(len(log_weight))
-    error = (relative.std() / relative.mean()).item() / len(log_weight) ** 0.5 if len(log_weight) > 1 else nan
-    return Estimate(value, error)
-
-
-def difference(one: Estimate, other: Estimate) -> Estimate:
-    """Subtract independent estimates."""
-    return Estimate(one.value - other.value, (one.standard_error**2 + other.standard_error**2) ** 0.5)
