@@ -22,6 +22,7 @@ from inference.evaluate import elbo_terms, seeded
 from inference.objectives import build_objective
 from inference.objectives.elbo import Terms
 from inference.refinement import refined
+from inference.training.devices import averaged, for_devices
 from inference.training.gradient import clipped_gradient, make_optimizer
 from inference.training.schedule import Progress, rates
 from inference.training.task import Observer, Outcome, Task, Weights
@@ -84,9 +85,8 @@ class _Run:
             )
         self.elbo = build_objective(config)
         self.weights = Weights(task.model, task.guide)
-        self.loss, self.optimizer = fabric.setup(
-            self.elbo(task.model, self._posterior(self.weights)), make_optimizer(config, self.weights)
-        )
+        loss = for_devices(fabric, self.elbo(task.model, self._posterior(self.weights)))
+        self.loss, self.optimizer = fabric.setup(loss, make_optimizer(config, self.weights))
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
         if resumed is not None:
@@ -129,7 +129,9 @@ class _Run:
             loss, norm = clipped_gradient(
                 self.fabric, self.loss, self.optimizer, images, setting.kl_weight, self.config.clip or inf
             )
-        self._check_finite(loss=loss.item(), gradient=norm.item())
+        numbers = averaged(self.fabric, {"loss": loss.item(), "gradient": norm.item(), **_means(self.elbo.terms)})
+        gradient_norm = numbers.pop("gradient")
+        self._check_finite(loss=numbers["loss"], gradient=gradient_norm)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.weights)
@@ -139,11 +141,10 @@ class _Run:
         self.window.add(
             seconds_per_step=seconds,
             progress=now,
-            loss=loss.item(),
-            gradient_norm=norm.item(),
+            gradient_norm=gradient_norm,
             learning_rate=setting.learning_rate,
             kl_weight=setting.kl_weight,
-            **_means(self.elbo.terms),
+            **numbers,
         )
 
     @contextmanager
