@@ -21,6 +21,7 @@ from inference.predictive import Weighed, programs_of, resample, take
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.mask import seen_pixels
+from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import Float, Tensor
 
 DESCRIPTION = (
@@ -95,8 +96,7 @@ def main(config: CompareConfig) -> dict[str, float]:
         raise UserError(f"--first must be at least 0, got {config.first}")
     if not 0 <= config.rounds <= 100:
         raise UserError(f"--rounds must be within 0 to 100, got {config.rounds}")
-    if not 0 <= config.seed < 2**63:
-        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    check_seed("--seed", config.seed)
     if config.json is not None:
         check_output("--json", Path(config.json), config.overwrite)
     runs = [open_trained(Path(path)) for path in (config.run, config.baseline)]

@@ -17,7 +17,7 @@ from examples.benchmarking.timing import medians
 from examples.shared.cli import make_parser, run_command
 from examples.shared.memory import keep_freed_memory
 from examples.shared.pair import build_pair
-from inference.evaluate import seeded
+from inference.contexts import seeded
 from inference.objectives.elbo import RecordingELBO
 from inference.training.task import Weights
 from rnp_pyro.config import Config

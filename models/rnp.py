@@ -18,6 +18,7 @@ from rnp_pyro.config import ModelConfig
 from rnp_pyro.draw import Context, mean
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.sites import IMAGE, PART_TERM
 from rnp_pyro.tree import Tree
 
 
@@ -59,8 +60,8 @@ class RNP(PyroModule):
             parse = tree.unfold(z, mean if tree.node_scales is None else draw_node)
             canvas = tree.fold(parse)
             if self.part_term is not None and self.training:
-                pyro.factor("part_term", self.part_term(tree, parse, images, self.likelihood))
-            pyro.sample("image", self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
+                pyro.factor(PART_TERM, self.part_term(tree, parse, images, self.likelihood))
+            pyro.sample(IMAGE, self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
         return canvas
 
 

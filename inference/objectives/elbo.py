@@ -15,9 +15,7 @@ from torch.distributions import kl_divergence
 
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
-
-PART_TERM = "part_term"
-"""Site of the training-only second term of eq. (1), which no bound contains."""
+from rnp_pyro.sites import PART_TERM
 
 
 @dataclass(frozen=True)

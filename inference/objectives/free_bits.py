@@ -8,6 +8,7 @@ from inference.objectives.elbo import RecordingELBO, random_sites
 from inference.objectives.stock import leave_gradient
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Tensor
+from rnp_pyro.sites import group_of
 
 
 class FreeBitsELBO(RecordingELBO):
@@ -48,7 +49,7 @@ class FreeBitsELBO(RecordingELBO):
         free = self.nats * images.shape[-4]
         groups: dict[str, list[str]] = {}
         for name in posteriors:
-            groups.setdefault(".".join(name.split(".")[:2]), []).append(name)
+            groups.setdefault(group_of(name), []).append(name)
         charged = [
             # A group has one weight of the KL, that of its sites.
             posteriors[names[0]]["scale"] * self._kl(priors, posteriors, names).clamp(min=free)

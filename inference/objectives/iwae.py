@@ -35,11 +35,12 @@ from pyro.infer import ELBO
 from pyro.poutine import Trace
 from torch import nn
 
-from inference.objectives.elbo import PART_TERM, Terms, bound_terms, random_sites
+from inference.contexts import fixed
+from inference.objectives.elbo import Terms, bound_terms, random_sites
 from inference.objectives.stock import leave_gradient
-from inference.training.gradient import fixed
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.sites import PART_TERM
 
 
 class ImportanceWeightedELBO(ELBO):

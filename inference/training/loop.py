@@ -18,7 +18,8 @@ from pyro.nn import PyroModule
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from inference.evaluate import elbo_terms, seeded
+from inference.bounds import elbo_terms
+from inference.contexts import seeded
 from inference.objectives import build_objective
 from inference.objectives.elbo import Terms
 from inference.refinement import refined
@@ -32,6 +33,7 @@ from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.recall import remembering
 from rnp_pyro.shapes import Canvas
+from rnp_pyro.streams import mix_seed
 
 LEAST_KL = 1.0
 """Nats per image below which a trained posterior has collapsed into the prior."""
@@ -231,11 +233,6 @@ class _Run:
         # The moments are the checkpoint's, the settings are this run's.
         settings = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
-
-
-def mix_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Derive a step's seed, different for every (seed, step, rank) of practical size."""
-    return (seed * 1_000_003 + rank) * 2**31 % 2**62 + step
 
 
 def _means(terms: Terms | None) -> dict[str, float]:
