@@ -7,7 +7,7 @@ from pyro.distributions.transforms import ConditionalAffineCoupling, Permute
 from pyro.nn import ConditionalDenseNN, PyroModule
 from torch import nn
 
-from guides.nodes import draw_nodes, walked_tree
+from guides.nodes import draw_nodes, tree_of
 from guides.resnet import Decoder, Encoder, loc_and_scale
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.errors import UserError
@@ -76,4 +76,4 @@ def build(config: GuideConfig, decoder: Decoder) -> FlowGuide:
             f"got {decoder.latent_size}"
         )
     encoder = ResNetEncoder(decoder.image_shape)
-    return FlowGuide(encoder, decoder.latent_size, decoder.root_site, walked_tree(decoder))
+    return FlowGuide(encoder, decoder.latent_size, decoder.root_site, tree_of(decoder))

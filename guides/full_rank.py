@@ -7,7 +7,7 @@ from pyro.distributions import MultivariateNormal
 from pyro.nn import PyroModule
 from torch import nn
 
-from guides.nodes import draw_nodes, walked_tree
+from guides.nodes import draw_nodes, tree_of
 from guides.resnet import SMALLEST_SCALE, Decoder, Encoder
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.networks import ResNetEncoder
@@ -71,4 +71,4 @@ def cholesky_factor(
 def build(config: GuideConfig, decoder: Decoder) -> FullRankGuide:
     """Build the guide for a tree, or for the flat baseline's decoder."""
     encoder = ResNetEncoder(decoder.image_shape)
-    return FullRankGuide(encoder, decoder.latent_size, decoder.root_site, walked_tree(decoder))
+    return FullRankGuide(encoder, decoder.latent_size, decoder.root_site, tree_of(decoder))

@@ -19,7 +19,7 @@ from pyro.distributions import Normal
 from pyro.nn import PyroModule
 from torch import nn
 
-from guides.nodes import walked_tree
+from guides.nodes import tree_of
 from guides.resnet import Decoder, Encoder, loc_and_scale
 from rnp_pyro.canvas import crop
 from rnp_pyro.config import GuideConfig
@@ -182,7 +182,7 @@ def build(config: GuideConfig, decoder: Decoder) -> LadderGuide:
     Raises:
         UserError: If the model's nodes are not random.
     """
-    tree = walked_tree(decoder)
+    tree = tree_of(decoder)
     if tree is None:
         raise UserError(
             "the ladder guide infers latents at nodes: expected --model.name rnp with --model.node_latents state, "

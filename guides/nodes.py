@@ -10,7 +10,7 @@ from rnp_pyro.shapes import Latent, Tensor
 from rnp_pyro.tree import Tree
 
 
-def walked_tree(decoder: Any) -> Tree | None:
+def tree_of(decoder: Any) -> Tree | None:
     """Return the tree that a guide has to walk; None if the model's only latent is the root's."""
     return decoder if isinstance(decoder, Tree) and decoder.node_scales is not None else None
 

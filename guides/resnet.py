@@ -9,7 +9,7 @@ from pyro.distributions import Normal
 from pyro.nn import PyroModule
 from torch import nn
 
-from guides.nodes import draw_nodes, walked_tree
+from guides.nodes import draw_nodes, tree_of
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.networks import ResNetEncoder
 from rnp_pyro.shapes import Canvas, Float, Tensor
@@ -81,4 +81,4 @@ def loc_and_scale(raw: Float[Tensor, "*batch twice"]) -> tuple[Float[Tensor, "*b
 def build(config: GuideConfig, decoder: Decoder) -> ResNetGuide:
     """Build the guide for a tree, or for the flat baseline's decoder."""
     encoder = ResNetEncoder(decoder.image_shape)
-    return ResNetGuide(encoder, decoder.latent_size, decoder.root_site, walked_tree(decoder))
+    return ResNetGuide(encoder, decoder.latent_size, decoder.root_site, tree_of(decoder))
