@@ -35,18 +35,18 @@ def command(arguments: Sequence[str]) -> None:
     digits = load_images("mnist-sample")  # bytes, [n 1 28 28]
     model = MODELS["rnp"](ModelConfig(), digits.image_shape)  # p(z) p(x | z): models/rnp.py
     guide = GUIDES["resnet"](GuideConfig(), model.decoder)  # q(z | x): guides/resnet.py
-    optimizer = ClippedAdam({"lr": 2e-3, "lrd": 0.2 ** (1 / options.steps), "clip_norm": 100.0})
-    svi = SVI(model, guide, optimizer, Trace_ELBO())
+    elbo, decay = Trace_ELBO(), 0.2 ** (1 / options.steps)
+    svi = SVI(model, guide, ClippedAdam({"lr": 2e-3, "lrd": decay, "clip_norm": 100.0}), elbo)
     for step in range(options.steps):
-        batch = to_unit(digits.train[torch.randint(len(digits.train), (32,))])
-        with WeighLatents((step + 1) / options.steps):  # z costs little at first
-            loss = float(svi.step(torch.bernoulli(batch))) / len(batch)  # grey pixels are probabilities of ink
+        images = to_unit(digits.train[torch.randint(len(digits.train), (32,))])
+        batch = torch.bernoulli(images)  # grey pixels are probabilities of ink
+        with WeighLatents((step + 1) / options.steps):  # the KL costs little at first
+            svi.step(batch)
         if step % 100 == 0:
-            print(f"step {step}: loss {loss:.1f} nats per image")
-
+            print(f"step {step}: loss {elbo.loss(model, guide, batch) / len(batch):.1f} nats per image")
     model.eval()  # without eq. (1)'s part term, which only training has
-    tested = float(svi.evaluate_loss(torch.bernoulli(to_unit(digits.test[:500])))) / 500
-    print(f"-ELBO {tested:.1f} nats per image, of the first 500 test digits")
+    tested = torch.bernoulli(to_unit(digits.test[:500]))
+    print(f"-ELBO {elbo.loss(model, guide, tested) / len(tested):.1f} nats per image, of 500 test digits")
     some = to_unit(digits.test[56:64])
     with torch.no_grad():
         z, _ = guide.loc_and_scale(guide.encoder(some)).chunk(2, dim=-1)  # the posterior's mean
