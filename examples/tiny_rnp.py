@@ -45,8 +45,7 @@ def command(arguments: Sequence[str]) -> None:
         if step % 100 == 0:
             print(f"step {step}: loss {elbo.loss(model, guide, batch) / len(batch):.1f} nats per image")
     model.eval()  # without eq. (1)'s part term, which only training has
-    tested = torch.bernoulli(to_unit(digits.test[:500]))
-    print(f"-ELBO {elbo.loss(model, guide, tested) / len(tested):.1f} nats per image, of 500 test digits")
+    print(f"-ELBO {elbo.loss(model, guide, torch.bernoulli(to_unit(digits.test[:500]))) / 500:.1f} nats per test image")
     some = to_unit(digits.test[56:64])
     with torch.no_grad():
         z, _ = guide.loc_and_scale(guide.encoder(some)).chunk(2, dim=-1)  # the posterior's mean
