@@ -10,6 +10,7 @@ import examples
 from examples.shared.cli import preset_names
 
 COMMANDS = {
+    "tiny_rnp": ["--steps=2", "--out={folder}/tiny.png"],
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
     "benchmark": ["--batch_size=2", "--rounds=2", "--growth=false", "--json={folder}/benchmark.json"],
     "compare_runs": ["--first", "{run}", "{other}", "--second", "{twin}", "{other_twin}"],
