@@ -23,6 +23,8 @@ class Purpose(IntEnum):
     PARTICLES = 6
     REFERENCE = 7
     REFINEMENT = 8
+    COLOURS = 20
+    PAIRS = 21
 
 
 def _signed(number: int) -> int:
