@@ -20,12 +20,14 @@ class DataSet:
         arguments: What may follow the colon: a word in capitals stands for the user's own, any other for itself, and
             the empty text for a name without a colon.
         digits: Whether the pictures are bright digits on black, so that a user's own picture is read as one.
+        archived: Whether the data set is read from an archive that can be made from the official files.
     """
 
     name: str
     description: str
     arguments: tuple[str, ...] = ("",)
     digits: bool = False
+    archived: bool = False
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -44,13 +46,13 @@ class DataSet:
 
 _ALL = (
     DataSet("mnist-sample", "12,000 digits of MNIST that come with the package", digits=True),
-    DataSet("mnist", "70,000 handwritten digits", digits=True),
-    DataSet("fashion-mnist", "70,000 articles of clothing"),
+    DataSet("mnist", "70,000 handwritten digits", digits=True, archived=True),
+    DataSet("fashion-mnist", "70,000 articles of clothing", archived=True),
     DataSet("fashion-mnist-colour", "the same, each in a random colour"),
-    DataSet("kmnist", "70,000 cursive Japanese characters of ten classes"),
-    DataSet("emnist-letters", "handwritten letters of 26 classes"),
-    DataSet("omniglot", "characters of 50 alphabets; one-shot: the 20-way task", arguments=("", "one-shot")),
-    DataSet("eth80", "photographs of objects of eight kinds, in colour, cut out"),
+    DataSet("kmnist", "70,000 cursive Japanese characters of ten classes", archived=True),
+    DataSet("emnist-letters", "handwritten letters of 26 classes", archived=True),
+    DataSet("omniglot", "characters of 50 alphabets; one-shot: the 20-way task", ("", "one-shot"), archived=True),
+    DataSet("eth80", "photographs of objects of eight kinds, in colour, cut out", archived=True),
     DataSet("digit-pairs", "two turned digits per image, with their masks", arguments=("", "SEED")),
     DataSet("folder", "your own image files", arguments=("PATH",)),
     DataSet("array", "your own images in a file of NumPy's, .npy or .npz", arguments=("FILE",)),

@@ -4,6 +4,7 @@
 line in the table of ``rnp_pyro/data_sets.py``.
 """
 
+from rnp_pyro.data.array import images_from_arrays
 from rnp_pyro.data.batches import batch_indices
 from rnp_pyro.data.binarise import binarise, binarise_fixed, to_unit
 from rnp_pyro.data.identity import fingerprint, image_hashes, seen
@@ -19,6 +20,7 @@ __all__ = [
     "binarise_fixed",
     "fingerprint",
     "image_hashes",
+    "images_from_arrays",
     "load_images",
     "seen",
     "to_unit",

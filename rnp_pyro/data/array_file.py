@@ -3,6 +3,7 @@
 import os
 import zipfile
 import zlib
+from io import BufferedIOBase
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -65,7 +66,7 @@ def read_array_file(path: Path) -> dict[str, np.ndarray]:
     )
 
 
-def _read_archive(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
+def _read_archive(file: BufferedIOBase, name: str) -> dict[str, np.ndarray]:
     """Read all members; their sizes are added up before the first is read."""
     with zipfile.ZipFile(file) as archive:
         members = [one for one in archive.infolist() if not one.is_dir()]
@@ -82,7 +83,7 @@ def _read_archive(file: IO[bytes], name: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_array(content: IO[bytes], size: int, name: str, key: str) -> np.ndarray:
+def _read_array(content: BufferedIOBase | IO[bytes], size: int, name: str, key: str) -> np.ndarray:
     """Read one array whose header promises what the file holds.
 
     Args:

@@ -10,12 +10,12 @@ from rnp_pyro.data.source import White
 from rnp_pyro.data.white import choose_white
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.levels import FULL_BYTES, FULL_WORDS, to_bytes
-from rnp_pyro.shapes import ByteImages
+from rnp_pyro.shapes import ByteImages, Tensor, UInt8
 
 _CHANNELS = (1, 3, 4)
 _SMALLEST, _LARGEST = 4, 10_000
 _SLACK = 1e-3
-"""How far floating-point numbers may stray over the edge of a range, as a share of it."""
+"""How far floating-point numbers may stray over the edge of a range."""
 
 _CHUNK = 1024
 
@@ -102,8 +102,8 @@ def _whole_scale(
 ) -> tuple[float, float, float, tuple[str, ...]]:
     if least < 0 or most > FULL_WORDS:
         raise UserError(
-            f"expected whole numbers of 0 to 255, or to 65535, as pixels, got {least:g} to {most:g}: shift or "
-            "scale them"
+            f"expected whole numbers of 0 to 255, or to 65535, as pixels, got {least:g} to {most:g} in the "
+            "images: shift or scale them"
         )
     wide = all(array.dtype.itemsize > 1 for array in arrays.values())
     words = wide and (most > FULL_BYTES or (all(array.dtype == np.uint16 for array in arrays.values()) and most > 1))
@@ -114,13 +114,12 @@ def _float_scale(
     least: float, most: float, arrays: Mapping[str, np.ndarray]
 ) -> tuple[float, float, float, tuple[str, ...]]:
     for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, FULL_BYTES), (0.0, FULL_WORDS)):
-        slack = _SLACK * (high - low)
-        if low - slack <= least and most <= high + slack:
+        if low - _SLACK <= least and most <= high + _SLACK:
             told = f"pixels are floating-point, {least:g} to {most:g}: {low:g} was taken as black and {high:g} as white"
             return (low if low < 0 else 0.0), min(most, high), high, (told,)
     raise UserError(
-        f"expected floating-point pixels within 0 to 1, -1 to 1, or 0 to 255, got {least:g} to {most:g}: undo what was "
-        "subtracted and divided by, or save them as uint8"
+        f"expected floating-point pixels within 0 to 1, -1 to 1, or 0 to 255, got {least:g} to {most:g} in the images: "
+        "undo what was subtracted and divided by, or save them as uint8"
     )
 
 
@@ -136,7 +135,7 @@ def _chunks(images: np.ndarray) -> list[np.ndarray]:
     return [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
 
 
-def on_black(images: ByteImages) -> ByteImages:
+def on_black(images: ByteImages) -> UInt8[Tensor, "N channels H W"]:
     """Return images without their fourth channel, alpha: transparent pixels become black."""
     if images.shape[1] != 4:
         return images
@@ -144,7 +143,7 @@ def on_black(images: ByteImages) -> ByteImages:
     return torch.cat(parts)
 
 
-def fit_squares(images: ByteImages, image_size: int) -> ByteImages:
+def fit_squares(images: ByteImages, image_size: int) -> UInt8[Tensor, "N C S S"]:
     """Scale oblong images to fit a square and centre them on the median colour of their border; squares stay."""
     rows, columns = images.shape[-2:]
     if rows == columns:

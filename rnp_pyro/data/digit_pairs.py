@@ -77,7 +77,7 @@ def inverse_pose(draws: Float[Tensor, "N 2 4"]) -> Float[Tensor, "N 2 2 3"]:
     """
     turn, shear, shift = _ROTATION * draws[..., 0], _SHEAR * draws[..., 1], _SHIFT * draws[..., 2:4]
     rotation = torch.stack([turn.cos(), -turn.sin(), turn.sin(), turn.cos()], -1).unflatten(-1, (2, 2))
-    slant = torch.eye(2).repeat(*shear.shape, 1, 1)
+    slant = torch.eye(2, dtype=draws.dtype).repeat(*shear.shape, 1, 1)
     slant[..., 0, 1] = shear
     inverse = torch.linalg.inv((rotation @ slant) / _SHRINK)
     return torch.cat([inverse, -inverse @ shift[..., None]], -1)

@@ -75,7 +75,9 @@ def prepare_idx_set(idx_set: IdxSet, source: Path) -> tuple[str, dict[str, np.nd
             f"{idx_set.name}: expected the files {', '.join(idx_set.files.values())} (or these .gz) in "
             f"{str(source)!r}, got {_present(idx_set, source)}: get the missing ones from {idx_set.origin}"
         )
-    return idx_set.archive, idx_set.mend(read_idx_arrays(found))
+    arrays = idx_set.mend(read_idx_arrays(found))
+    to_source(arrays, source)  # checks them
+    return idx_set.archive, arrays
 
 
 def find_idx_set(idx_set: IdxSet, folder: Path) -> dict[str, Path] | None:

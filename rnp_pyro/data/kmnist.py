@@ -35,7 +35,11 @@ def load(request: Request) -> Source:
 def prepare(source: Path, argument: str) -> tuple[str, dict[str, np.ndarray]]:
     """Return the name and the arrays of the archive that is made from the official files."""
     found = _find_archives(source)
-    return (_SET.archive, _read_archives(found)) if found else prepare_idx_set(_SET, source)
+    if not found:
+        return prepare_idx_set(_SET, source)
+    arrays = _read_archives(found)
+    to_source(arrays, found)  # checks them
+    return _SET.archive, arrays
 
 
 def _find_archives(folder: Path) -> Path | None:
