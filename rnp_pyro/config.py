@@ -185,10 +185,14 @@ class Config:
     """A training run.
 
     Args:
-        data: mnist-sample (bundled), mnist, fashion-mnist, or folder:PATH with your own images.
+        data: Name of a data set; rnp_pyro/data_sets.py lists them.
         data_dir: Folder of the full data sets; default: the environment variable RNP_DATA, else a cache in the home.
         image_size: Rows and columns that images are resized to, pixels.
         mixed_sizes: Accept a folder whose images differ in size: each is resized and centred.
+        invert: Exchange dark and bright, since parts are painted bright on black; auto: for your own grey images with
+            dark ink on a bright ground.
+        white: The value of your own images' pixels that counts as white; full: the largest of their type; auto: the
+            same, or the largest that occurs where that is far less, as in masks of 0 and 1.
         run: Directory to write; default: runs/PRESET-DATE-TIME. It must not exist.
         seed: Seed of weights, batches and noise.
         model: The generative program.
@@ -201,6 +205,8 @@ class Config:
     data_dir: str | None = None
     image_size: int = 28
     mixed_sizes: bool = False
+    invert: bool | Literal["auto"] = "auto"
+    white: float | Literal["auto", "full"] = "auto"
     run: str | None = None
     seed: int = 0
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -140,7 +140,7 @@ def test_a_number_that_is_none_of_the_split(refuse, digits_run, out, number):
 
 @pytest.mark.parametrize(
     ("content", "expected"),
-    [(b"", "0 bytes"), (b"some text", "whose content is neither"), (None, "does not exist")],
+    [(b"", "0 bytes"), (b"some text", "whose content is none of these"), (None, "does not exist")],
 )
 def test_a_file_that_is_no_image(refuse, digits_run, out, tmp_path, content, expected):
     path = tmp_path / "bad.png"
