@@ -71,6 +71,8 @@ def check(config: ReferenceConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < least:
             raise UserError(f"--{name} must be at least {least}, got {value}")
+    if config.seed >= 2**63:
+        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
     for option, file in {"--json": config.json, "--figure": config.figure, "--markdown": config.markdown}.items():
         if file is not None:
             check_output(option, Path(file), overwrite=True)
