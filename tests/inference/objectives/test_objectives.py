@@ -53,6 +53,7 @@ def test_the_weighted_bound_is_pyros(linear: tuple):
     assert -ours.item() < exact_evidence(pair[0], images).sum().item()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["slope", "scale"])
 def test_both_gradients_have_one_expectation_and_dreg_is_quieter(linear: tuple, name: str):
     """Over many draws; for the guide, and for the model's weights, where they are the same."""
@@ -103,6 +104,7 @@ class ChainGuide(PyroModule):
             pyro.sample("node", Normal(z + self.shift * (pixel - z), self.model.scale))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shift", [0.0, 0.3])
 def test_both_gradients_agree_on_weights_that_model_and_guide_share(shift: float):
     """Nodes that follow the prior, or are corrected from it, are drawn with the tree's own weights."""
@@ -131,6 +133,7 @@ def test_dreg_vanishes_where_the_guide_is_exact(linear: tuple):
         assert torch.allclose(gradient, torch.zeros_like(gradient), atol=1e-8)
 
 
+@pytest.mark.thorough
 def test_the_closed_kl_is_what_sampling_estimates(make_pair: MakePair, images: torch.Tensor):
     pair = make_pair(guide="ladder", part_term_weight=0.0)
     values = {}
