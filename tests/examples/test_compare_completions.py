@@ -29,6 +29,7 @@ def test_numbers_are_printed_and_written(call, digits_run, baseline, tmp_path):
     assert done.lines[2].startswith("2 test images, bottom hidden: ")
 
 
+@pytest.mark.thorough
 def test_a_run_is_not_better_than_itself(call, digits_run, tmp_path):
     done = call("compare_completions", digits_run[0], digits_run[0], *QUICK)
     assert done.lines[2].count("in 0 % of them, by 0.00 +- 0.00 in squared error on average")

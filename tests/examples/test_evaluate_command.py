@@ -229,6 +229,7 @@ def test_options_that_do_not_fit(refuse, digits_run, options, expected):
     assert expected in refuse(digits_run[0], *options)
 
 
+@pytest.mark.thorough
 def test_more_particles_than_are_decoded_side_by_side(call, digits_run):
     """Chunked: memory does not grow with them."""
     assert "  K = 700  " in call("evaluate", digits_run[0], "--particles=700", "--images=1").out

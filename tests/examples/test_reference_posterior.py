@@ -52,6 +52,7 @@ def refuse(refused):
     return partial(refused, "reference_posterior")
 
 
+@pytest.mark.thorough
 def test_what_is_printed_and_written(call, digits_run, tmp_path: Path):
     out, figure = tmp_path / "reference.json", tmp_path / "reference.png"
     files = ("--json", out, "--figure", figure, "--markdown", tmp_path / "reference.md")
@@ -78,6 +79,7 @@ def test_what_is_printed_and_written(call, digits_run, tmp_path: Path):
     assert [line.split("|")[1].strip() for line in table] == ["image", "---:", "3", "1"]
 
 
+@pytest.mark.thorough
 def test_numbers_are_functions_of_the_seed_and_the_image(call, digits_run, tmp_path: Path):
     """Neither of the other images nor of the process; the generators stay where they are."""
     state = torch.get_rng_state()
@@ -107,12 +109,14 @@ def test_the_flat_baseline_and_colour_have_a_reference_too(call, vae_run, colour
         assert done.lines[1].split()[0] == "1"
 
 
+@pytest.mark.thorough
 def test_one_chain_is_printed_without_rhat(call, digits_run):
     done = call("reference_posterior", digits_run[0], *TINY, "--chains=1", "--images", 0)
     assert done.lines[1].split()[1] == "-"
     assert any(line.startswith("r-hat is at most 1.05 for 0 of 1 images; not for 0") for line in done.lines)
 
 
+@pytest.mark.thorough
 def test_what_is_done_is_kept_when_the_rest_fails(digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     examine, out = reference_posterior.examine, tmp_path / "reference.json"
 
@@ -131,6 +135,7 @@ def test_what_is_done_is_kept_when_the_rest_fails(digits_run, tmp_path: Path, mo
     assert [path.name for path in tmp_path.iterdir()] == ["reference.json"]
 
 
+@pytest.mark.thorough
 def test_an_interrupted_command_goes_on(call, digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     out, examined, examine = tmp_path / "reference.json", [], reference_posterior.examine
 
@@ -203,6 +208,7 @@ def test_options_that_do_not_fit(refuse, digits_run, options, expected):
     assert expected in refuse(digits_run[0], *options)
 
 
+@pytest.mark.thorough
 def test_a_disk_that_is_full(digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(path, value):
         raise OSError(28, "No space left on device", str(path))

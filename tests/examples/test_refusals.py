@@ -80,7 +80,11 @@ CHOOSING = [("parse", "--image"), ("edit", "--image"), ("sample", "--given")]
 OPTIONS = {
     "--seed": [("-1", "--seed must be"), (str(2**70), "--seed must be"), ("x", "--seed: expected a whole number")],
     "--split": [("nope", "got nope; see --help")],
-    "--particles": [("0", "--particles must be"), ("many", "--particles: expected a whole number, got many")],
+    "--particles": [
+        ("0", "--particles must be"),
+        ("1000000000000", "--particles must be"),
+        ("many", "--particles: expected a whole number, got many"),
+    ],
     "--rounds": [("-1", "--rounds"), ("x", "--rounds: expected a whole number, got x")],
     "--accelerator": [("nope", "You selected an invalid accelerator name")],
     "--mask": [("middle", "left, right, top, bottom"), ("0,0,99,1", "inside of the image of 12x12 pixels")],
