@@ -19,6 +19,7 @@ def table() -> dict[str, list[str]]:
     return {name: cells for name, *cells in rows}
 
 
+@pytest.mark.thorough
 def test_the_heads_cost_what_their_sizes_say(table):
     config = ModelConfig()
     heads = decoder_heads(config.latent_size, config.tree.hidden_size, config.tree.patch_size**2)
@@ -28,6 +29,7 @@ def test_the_heads_cost_what_their_sizes_say(table):
     assert float(table["hypernetworks' heads"][0]) == pytest.approx(flop / 1e6, abs=0.01)
 
 
+@pytest.mark.thorough
 def test_the_whole_is_the_sum_of_its_stages(table):
     whole = table.pop("whole step")
     stages = [cells for cells in table.values() if len(cells) > 3 and cells[0].strip()]

@@ -52,12 +52,14 @@ def fit(name: str, steps: int = 1500) -> tuple[float, float]:
     return gap.mean().item(), (gap.mean(1).std() / len(gap) ** 0.5).item()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["full_rank", "flow"])
 def test_guides_with_correlations_reach_the_evidence(name: str):
     gap, error = fit(name)
     assert -3 * error < gap < 0.05
 
 
+@pytest.mark.thorough
 def test_the_diagonal_guide_is_measurably_looser():
     gap, error = fit("resnet")
     assert gap > 0.1 + 3 * error

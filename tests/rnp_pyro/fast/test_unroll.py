@@ -119,6 +119,7 @@ def test_an_output_that_nothing_depends_on_has_no_part_in_the_gradient(hypernets
         torch.testing.assert_close(one, other, **TIGHT)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradients_are_those_of_finite_differences(activation: StateActivation):
     patch = Dense((2, 1, 1), latent_size=2, hidden_size=2, activation="softplus")

@@ -35,16 +35,28 @@ def _no_gradients():
         yield
 
 
-@pytest.fixture(params=[{}, {"feedback": True, "hypernets": "per_level"}], ids=str)
-def tree(request, make_tree: MakeTree, randomise) -> Tree:
-    made = make_tree(num_steps=(3, 2, 3), **request.param)
-    randomise(made)
-    return made
+@pytest.fixture(scope="module", params=[{}, {"feedback": True, "hypernets": "per_level"}], ids=str)
+def made(request, make_tree: MakeTree, randomise) -> tuple[Tree, tuple[TreeValue, TreeValue]]:
+    """A tree and two of its values, for all tests: none of the operations changes what it is given."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    tree = make_tree(num_steps=(3, 2, 3), **request.param)
+    randomise(tree)
+    with torch.no_grad():
+        values = unfold_value(tree, torch.randn(6)), unfold_value(tree, torch.randn(6))
+    torch.set_default_dtype(before)
+    return tree, values
 
 
 @pytest.fixture
-def trees(tree: Tree) -> tuple[TreeValue, TreeValue]:
-    return unfold_value(tree, torch.randn(6)), unfold_value(tree, torch.randn(6))
+def tree(made: tuple[Tree, tuple[TreeValue, TreeValue]]) -> Tree:
+    return made[0]
+
+
+@pytest.fixture
+def trees(made: tuple[Tree, tuple[TreeValue, TreeValue]]) -> tuple[TreeValue, TreeValue]:
+    return made[1]
 
 
 def tensors(value: TreeValue) -> dict[str, torch.Tensor]:
