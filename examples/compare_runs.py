@@ -5,9 +5,8 @@ Runs that share a seed, and so their weights at the start, batches and noise, ar
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import sqrt
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from examples.shared.cli import make_parser, run_command
@@ -87,8 +86,12 @@ def main(config: CompareConfig) -> dict[str, Difference]:
 
 def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
     """Average the differences of two or more pairs."""
+    import torch  # seconds, which --help need not wait for
+
+    from inference.estimates import standard_error
+
     differences = [other - one for one, other in pairs]
-    return Difference(mean(differences), stdev(differences) / sqrt(len(differences)))
+    return Difference(mean(differences), standard_error(torch.tensor(differences, dtype=torch.float64)))
 
 
 def _check_alike(option: str, runs: Sequence[str]) -> None:

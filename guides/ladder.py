@@ -29,6 +29,7 @@ from rnp_pyro.networks import ResNetEncoder, keep_variance
 from rnp_pyro.program import ACTION_SIZE
 from rnp_pyro.programs import unique_name
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
+from rnp_pyro.sites import ACTION, STATE, kind_of
 from rnp_pyro.tree import Tree
 
 HIDDEN_SIZE = 128
@@ -131,23 +132,23 @@ class CropMessages(nn.Module):
         channels = tree.image_shape[0]
         # A state is seen on the canvas that its own program draws on, a leaf on its patch, an action on its parent's.
         own = [
-            tree.rendering.patch_shape[1:],
-            *(tree.settings(level).canvas_size for level in range(1, tree.num_levels)),
+            tree.patch_shape[1:],
+            *(tree.canvas_size(level) for level in range(1, tree.num_levels)),
         ]
-        parents = [tree.settings(level + 1).canvas_size for level in range(tree.num_levels)]
-        self.grids = {"z": own, "action": parents}
+        parents = [tree.canvas_size(level + 1) for level in range(tree.num_levels)]
+        self.grids = {STATE: own, ACTION: parents}
         self.networks = nn.ModuleDict()
         for kind in tree.node_scales.log_scales:
-            size = ACTION_SIZE if kind == "action" else tree.latent_size
+            size = ACTION_SIZE if kind == ACTION else tree.latent_size
             for level, (rows, columns) in enumerate(self.grids[kind]):
                 self.networks[f"{kind}_{level}"] = _message_network(2 * channels * rows * columns + size, size)
 
     def forward(self, name: str, images: Canvas, loc: Tensor, scale: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """See :class:`Messages`."""
-        kind = name.split(".")[0]
+        kind = kind_of(name)
         size = self.grids[kind][context.level]
         seen = crop(_for_each_node(images, context.pose), context.pose, size)
-        explained = context.canvas if kind == "action" else crop(context.canvas, context.pose_in_parent, size)
+        explained = context.canvas if kind == ACTION else crop(context.canvas, context.pose_in_parent, size)
         features = torch.cat([seen.flatten(-3), (seen - explained).flatten(-3), loc], dim=-1)
         raw = self.networks[f"{kind}_{context.level}"](features)
         shift, raw_precision = raw.to(torch.promote_types(raw.dtype, torch.float32)).chunk(2, dim=-1)

@@ -21,8 +21,8 @@ from pyro import poutine
 from pyro.infer.autoguide import AutoGuide, AutoNormal
 from pyro.nn import PyroModule
 
+from inference.contexts import evaluating
 from inference.diagnostics import psis
-from inference.evaluate import evaluating
 from inference.objectives.elbo import Terms, bound_terms, random_sites
 from inference.objectives.honest import check_honest
 from inference.particles import DrawNamed

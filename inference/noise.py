@@ -16,7 +16,7 @@ from rnp_pyro.shapes import Float, Tensor
 
 
 @dataclass(frozen=True)
-class Move:
+class NoiseMove:
     """A site's shift and log stretch, for each image; both 0 leave it where it is.
 
     Args:
@@ -28,7 +28,7 @@ class Move:
     log_stretch: Float[Tensor, "images *event"]
 
 
-Moves = dict[str, Move]
+NoiseMoves = dict[str, NoiseMove]
 """From the names of a guide's sites."""
 
 
@@ -39,7 +39,7 @@ class MoveNoise(Messenger):
         moves: By site; what is drawn has their gradients.
     """
 
-    def __init__(self, moves: Moves) -> None:
+    def __init__(self, moves: NoiseMoves) -> None:
         super().__init__()
         self.moves = moves
 

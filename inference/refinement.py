@@ -26,11 +26,11 @@ from pyro import poutine
 from pyro.nn import PyroModule
 from torch import nn
 
-from inference.evaluate import TakeMeans, evaluating
-from inference.noise import Move, MoveNoise, Moves
+from inference.bounds import TakeMeans
+from inference.contexts import evaluating, fixed
+from inference.noise import MoveNoise, NoiseMove, NoiseMoves
 from inference.objectives.elbo import random_sites
 from inference.particles import DrawNamed
-from inference.training.gradient import fixed
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
@@ -109,7 +109,7 @@ class RefinedGuide(PyroModule):
         nn.Module.add_module(self, "guide", guide)
         self.model_kept_apart = (model,)  # in a tuple, so that its weights do not count as the guide's
         self.refinement = refinement
-        self.cached: tuple[Canvas, list[int], Moves] | None = None
+        self.cached: tuple[Canvas, list[int], NoiseMoves] | None = None
 
     def forward(self, images: Canvas) -> Any:
         """Draw as the guide does given images ``[images C H W]``, its noise moved.
@@ -132,7 +132,7 @@ class RefinedGuide(PyroModule):
         self.model_kept_apart[0]._apply(fn, recurse)
         return super()._apply(fn, recurse)
 
-    def _find_moves(self, images: Canvas) -> Moves:
+    def _find_moves(self, images: Canvas) -> NoiseMoves:
         """Climb; in evaluation take what was found for the same images and weights: particles come in chunks."""
         (model,), guide = self.model_kept_apart, self._modules["guide"]
         assert isinstance(guide, PyroModule)
@@ -148,7 +148,7 @@ class RefinedGuide(PyroModule):
         return moves
 
 
-def climb(model: PyroModule, guide: PyroModule, images: Canvas, refinement: Refinement) -> Moves:
+def climb(model: PyroModule, guide: PyroModule, images: Canvas, refinement: Refinement) -> NoiseMoves:
     """Find each image's moves.
 
     Noise is a function of step and particle alone, so that images do not notice which others they are refined with.
@@ -182,11 +182,11 @@ def climb(model: PyroModule, guide: PyroModule, images: Canvas, refinement: Refi
     return _as_constants(moves)
 
 
-def _as_constants(moves: Moves) -> Moves:
-    return {name: Move(move.shift.detach(), move.log_stretch.detach()) for name, move in moves.items()}
+def _as_constants(moves: NoiseMoves) -> NoiseMoves:
+    return {name: NoiseMove(move.shift.detach(), move.log_stretch.detach()) for name, move in moves.items()}
 
 
-def _no_moves(guide: PyroModule, images: Canvas) -> Moves:
+def _no_moves(guide: PyroModule, images: Canvas) -> NoiseMoves:
     """Make moves that do nothing, for all sites of the guide."""
     with torch.no_grad(), TakeMeans():
         sites = random_sites(poutine.trace(guide).get_trace(images))
@@ -194,14 +194,14 @@ def _no_moves(guide: PyroModule, images: Canvas) -> Moves:
     def zeros(site: Any) -> Tensor:
         return site["value"].new_zeros(len(images), *site["fn"].event_shape).requires_grad_(True)
 
-    return {name: Move(zeros(site), zeros(site)) for name, site in sites.items()}
+    return {name: NoiseMove(zeros(site), zeros(site)) for name, site in sites.items()}
 
 
 def _bound(
     model: PyroModule,
     guide: PyroModule,
     images: Canvas,
-    moves: Moves,
+    moves: NoiseMoves,
     step: int,
     particles: Int64[Tensor, "particles 1 images"],
 ) -> Float[Tensor, ""]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from rnp_pyro.programs import check_images
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor, flatten_batch
+from rnp_pyro.sites import root_site
 
 CHANNELS = 32
 """Channels of every ResNet block (appendix)."""
@@ -113,7 +114,7 @@ class ConvDecoder(nn.Module):
     @property
     def root_site(self) -> str:
         """Name of the latent's sample site."""
-        return f"z.{self.num_levels}"
+        return root_site(self.num_levels)
 
     def forward(self, z: Latent) -> Canvas:
         """Map latents to pixels before any activation."""

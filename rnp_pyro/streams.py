@@ -1,5 +1,7 @@
 """Random numbers that are pure functions of their names: counters hashed, no generator, no state.
 
+All streams of the project are listed here: :class:`Purpose`, and inside one of them :class:`Use`.
+
 The hash is splitmix64 (Steele, Lea & Flood, 2014), ``scramble(key + counter * GAMMA)``, in wrapping 64-bit integers.
 So the numbers depend neither on the device nor on the release of torch, nor on who asked for what before.
 """
@@ -21,8 +23,24 @@ class Purpose(IntEnum):
     TRAINING_NOISE = 4
     EVALUATION_NOISE = 5
     PARTICLES = 6
-    REFERENCE = 7
+    DERIVED_SEEDS = 7
     REFINEMENT = 8
+    COLOURS = 20
+    PAIRS = 21
+
+
+class Use(IntEnum):
+    """What a seed that :func:`derive_seed` makes is for: the first six in a reference computation."""
+
+    ANNEALING = 0
+    CHAINS = 1
+    CLIMB = 2
+    CHOICE = 3
+    BOUNDS = 4
+    EVIDENCE = 5
+    PROPOSALS = 6
+    RESAMPLING = 7
+    PREDICTIONS = 8
 
 
 def _signed(number: int) -> int:
@@ -54,6 +72,27 @@ def stream_key(purpose: Purpose, *numbers: int) -> Int64[Tensor, ""]:
     for number in (purpose, *numbers):
         key = scramble(key + _signed(int(number) * _GAMMA))
     return key
+
+
+def derive_seed(seed: int, *path: int) -> int:
+    """Derive the seed of one use, so that no two uses of one seed share their draws.
+
+    Args:
+        seed: The user's, or one derived from it.
+        path: A :class:`Use` and other numbers that name it, order matters.
+    """
+    return int(stream_key(Purpose.DERIVED_SEEDS, seed, *path))
+
+
+def mix_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Derive the seed of a training step's noise, different for every (seed, step, rank) of practical size.
+
+    Args:
+        seed: The run's.
+        step: From 0.
+        rank: The device's number among those that share a batch.
+    """
+    return (seed * 1_000_003 + rank) * 2**31 % 2**62 + step
 
 
 def keys_of(key: Int64[Tensor, ""], counters: Int64[Tensor, "*batch"]) -> Int64[Tensor, "*batch"]:

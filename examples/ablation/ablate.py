@@ -13,7 +13,7 @@ from examples.ablation.config import AblateConfig
 from examples.ablation.plan import Plan, Variant, make_plan, read
 from examples.ablation.table import by_variant, table
 from examples.evaluation import evaluate
-from examples.evaluation.config import EvaluateConfig
+from examples.evaluation.config import MOST_PARTICLES, EvaluateConfig
 from examples.shared.cli import one_line
 from rnp_pyro import figures
 from rnp_pyro.api.report import git_commit, versions
@@ -38,6 +38,8 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
     for name in ("particles", "images"):
         if getattr(config, name) < 1:
             raise UserError(f"--{name} must be at least 1, got {getattr(config, name)}")
+    if config.particles > MOST_PARTICLES:
+        raise UserError(f"--particles must be within 1 to {MOST_PARTICLES:,}, got {config.particles:,}")
     plan = make_plan(config, load_images(config.data))
     out = Path(config.out)
     _open(out, config)

@@ -21,19 +21,19 @@ from examples.evaluation.evidence import (
 )
 from examples.shared.memory import keep_freed_memory
 from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, save_netcdf
-from inference.evaluate import latent_means, reconstruct
+from inference.bounds import latent_means, reconstruct
 from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
 from inference.objectives.elbo import Terms
 from inference.refinement import check_refinement
 from rnp_pyro import figures
 from rnp_pyro.api.devices import launch
-from rnp_pyro.api.record import fingerprints
 from rnp_pyro.api.report import EVALUATION_SEED, git_commit, versions
 from rnp_pyro.api.run import Run, open_trained
 from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.config import FabricConfig, likelihood_name
 from rnp_pyro.data import to_unit
+from rnp_pyro.data.identity import fingerprint
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
 
@@ -88,7 +88,7 @@ def _describe_task(run: Run, config: EvaluateConfig, num_images: int) -> dict[st
         "images": num_images,
         "split": config.split,
         "data": run.data.name,
-        "fingerprint": fingerprints(run.data)[config.split],
+        "fingerprint": fingerprint(run.data)[config.split],
         "image_shape": list(run.image_shape),
         "likelihood": likelihood_name(run.config.model, run.image_shape),
     }

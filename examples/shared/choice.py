@@ -13,7 +13,7 @@ def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
         "--index", nargs="+", type=int, default=[], metavar="N", help="Numbers of images in the split, from 0."
     )
     parser.add_argument(
-        files, nargs="+", type=str, default=[], metavar="FILE", help="PNG or JPEG files of your own, of any size."
+        files, nargs="+", type=str, default=[], metavar="FILE", help="Image files of your own, of any size."
     )
     parser.add_argument("--split", type=Split, default="test", help="Which of the run's images --index counts.")
     parser.add_argument(

@@ -21,10 +21,11 @@ from pyro.nn import PyroModule
 from pyro.poutine import Trace
 from torch.distributions import Distribution, Independent
 
-from inference.completion.masking import IMAGE_SITE, SeenPixels
-from inference.objectives.elbo import PART_TERM, random_sites
+from inference.completion.masking import SeenPixels
+from inference.objectives.elbo import random_sites
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Bool, Float, Tensor
+from rnp_pyro.sites import IMAGE, PART_TERM
 
 Latents = dict[str, Tensor]
 """Latents by site, ``[particles images *event]``, or ``[samples *event]``."""
@@ -139,7 +140,7 @@ def _draw_pixels(
     """Draw images of given programs as the guide knows images: pixels that are discrete at random, others' means."""
     blank = image.expand(len(next(iter(latents.values()))), -1, -1, -1)
     trace = poutine.trace(poutine.condition(model, data=latents)).get_trace(blank)
-    likelihood = random_sites(trace)[IMAGE_SITE]["fn"]
+    likelihood = random_sites(trace)[IMAGE]["fn"]
     return likelihood.sample() if _is_discrete(likelihood) else likelihood.mean.clamp(0, 1)  # a sum may exceed 1
 
 

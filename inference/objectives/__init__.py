@@ -12,7 +12,8 @@ Free bits (Kingma et al. 2016) are for ``elbo``: a level's KL costs nothing unti
 
 from collections.abc import Callable
 
-from inference.objectives.elbo import FreeBitsELBO, RecordingELBO, RecordingMeanField
+from inference.objectives.elbo import RecordingELBO, RecordingMeanField
+from inference.objectives.free_bits import FreeBitsELBO
 from inference.objectives.iwae import ImportanceWeightedELBO
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.errors import UserError

@@ -19,10 +19,10 @@ from math import exp, log
 
 import torch
 
-from inference.evaluate import seeded
+from inference.contexts import seeded
 from inference.posterior.bridge import Anneals
-from inference.seeds import ANNEALING, derive_seed
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.streams import Use, derive_seed
 
 BISECTIONS = 40
 
@@ -37,7 +37,7 @@ Tick = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Move:
+class HamiltonianMove:
     """One step of Hamiltonian Monte Carlo, in coordinates in which the covariance is the identity.
 
     Args:
@@ -115,7 +115,7 @@ def anneal(
         seed: Of their draws; the global generator is put back.
         tick: Told the temperature after each move.
     """
-    with seeded(derive_seed(seed, ANNEALING), target.device):
+    with seeded(derive_seed(seed, Use.ANNEALING), target.device):
         walkers = _from_prior(target, num_chains, settings.population)
         temperatures, settled = 0, list[Tensor]()
         while walkers.temperature < 1:
@@ -132,7 +132,12 @@ def anneal(
 
 
 def annealed_log_weights(
-    target: Anneals, number: int, temperatures: Sequence[float], move: Move, seed: int, tick: Tick = lambda: None
+    target: Anneals,
+    number: int,
+    temperatures: Sequence[float],
+    move: HamiltonianMove,
+    seed: int,
+    tick: Tick = lambda: None,
 ) -> Float[Tensor, " particles"]:
     """Weigh walkers that start at draws of the prior; the mean of the weights is p(x) in expectation.
 
@@ -145,7 +150,7 @@ def annealed_log_weights(
         tick: Called after each move of a chunk.
     """
     log_weights = []
-    with seeded(derive_seed(seed, ANNEALING), target.device):
+    with seeded(derive_seed(seed, Use.ANNEALING), target.device):
         for begin in range(0, number, CHUNK):
             walkers = _from_prior(target, 1, min(CHUNK, number - begin))
             log_weight = torch.zeros_like(walkers.log_likelihood)
@@ -196,7 +201,7 @@ def _cool(walkers: _Walkers, kept: float) -> _Walkers:
     )
 
 
-def _move(target: Anneals, walkers: _Walkers, move: Move) -> tuple[_Walkers, float]:
+def _move(target: Anneals, walkers: _Walkers, move: HamiltonianMove) -> tuple[_Walkers, float]:
     """Move every walker by one step of Hamiltonian Monte Carlo; give the mean acceptance too."""
     factor = torch.linalg.cholesky(move.covariance)
     z, momentum = walkers.z, torch.randn_like(walkers.z)
@@ -221,7 +226,7 @@ def _move(target: Anneals, walkers: _Walkers, move: Move) -> tuple[_Walkers, flo
 
 def _adapted(target: Anneals, walkers: _Walkers, covariance: Tensor, settings: AnnealingSettings) -> _Walkers:
     """Move, and adapt the step size."""
-    moved, acceptance = _move(target, walkers, Move(covariance, walkers.step_size, settings.leapfrogs))
+    moved, acceptance = _move(target, walkers, HamiltonianMove(covariance, walkers.step_size, settings.leapfrogs))
     step_size = min(1.0, walkers.step_size * exp(0.5 * (acceptance - settings.acceptance)))
     return replace(moved, step_size=step_size)
 

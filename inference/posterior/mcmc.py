@@ -12,12 +12,12 @@ import torch
 from pyro import poutine
 from pyro.infer import NUTS
 
+from inference.contexts import seeded
 from inference.diagnostics import ess, rhat
-from inference.evaluate import seeded
 from inference.posterior.annealing import Starts
 from inference.posterior.log_joint import LogJoint
-from inference.seeds import CHAINS, derive_seed
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.streams import Use, derive_seed
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ChainDraws:
     """The draws of all chains of one image, and what they tell.
 
     Args:
@@ -95,7 +95,7 @@ def sample_posterior(
     settings: NutsSettings,
     seed: int,
     tick: Callable[[], object] = lambda: None,
-) -> Reference:
+) -> ChainDraws:
     """Run one chain from each start, one after the other.
 
     Args:
@@ -106,12 +106,12 @@ def sample_posterior(
         tick: Called after each transition.
     """
     chains = [
-        run_chain(target, start, starts.covariance, settings, derive_seed(seed, CHAINS, number), tick)
+        run_chain(target, start, starts.covariance, settings, derive_seed(seed, Use.CHAINS, number), tick)
         for number, start in enumerate(starts.z)
     ]
     z = torch.stack([chain.z for chain in chains])
     log_joints = torch.stack([chain.log_joint for chain in chains])
-    return Reference(
+    return ChainDraws(
         z=z,
         log_joint=log_joints,
         rhat=torch.from_numpy(rhat(z.numpy())),

@@ -1,9 +1,5 @@
 """One step's loss and gradient, and the optimizer that takes it: what training runs and the benchmark times."""
 
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-
 import torch
 from lightning_fabric import Fabric
 from torch import nn
@@ -43,18 +39,3 @@ def make_optimizer(config: TrainConfig, weights: nn.Module) -> Optimizer:
     """Build the optimizer that the settings name."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     return kind(weights.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-
-
-@contextmanager
-def fixed(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Compute with parameters as if they were constants."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    try:
-        for parameter in trained:
-            parameter.requires_grad_(False)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*was not registered in the param store", UserWarning)
-            yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)

@@ -18,10 +18,12 @@ from pyro.nn import PyroModule
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from inference.evaluate import elbo_terms, seeded
+from inference.bounds import elbo_terms
+from inference.contexts import seeded
 from inference.objectives import build_objective
 from inference.objectives.elbo import Terms
 from inference.refinement import refined
+from inference.training.devices import averaged, for_devices
 from inference.training.gradient import clipped_gradient, make_optimizer
 from inference.training.schedule import Progress, rates
 from inference.training.task import Observer, Outcome, Task, Weights
@@ -31,6 +33,7 @@ from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.recall import remembering
 from rnp_pyro.shapes import Canvas
+from rnp_pyro.streams import mix_seed
 
 LEAST_KL = 1.0
 """Nats per image below which a trained posterior has collapsed into the prior."""
@@ -84,9 +87,8 @@ class _Run:
             )
         self.elbo = build_objective(config)
         self.weights = Weights(task.model, task.guide)
-        self.loss, self.optimizer = fabric.setup(
-            self.elbo(task.model, self._posterior(self.weights)), make_optimizer(config, self.weights)
-        )
+        loss = for_devices(fabric, self.elbo(task.model, self._posterior(self.weights)))
+        self.loss, self.optimizer = fabric.setup(loss, make_optimizer(config, self.weights))
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
         if resumed is not None:
@@ -129,7 +131,9 @@ class _Run:
             loss, norm = clipped_gradient(
                 self.fabric, self.loss, self.optimizer, images, setting.kl_weight, self.config.clip or inf
             )
-        self._check_finite(loss=loss.item(), gradient=norm.item())
+        numbers = averaged(self.fabric, {"loss": loss.item(), "gradient": norm.item(), **_means(self.elbo.terms)})
+        gradient_norm = numbers.pop("gradient")
+        self._check_finite(loss=numbers["loss"], gradient=gradient_norm)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.weights)
@@ -139,11 +143,10 @@ class _Run:
         self.window.add(
             seconds_per_step=seconds,
             progress=now,
-            loss=loss.item(),
-            gradient_norm=norm.item(),
+            gradient_norm=gradient_norm,
             learning_rate=setting.learning_rate,
             kl_weight=setting.kl_weight,
-            **_means(self.elbo.terms),
+            **numbers,
         )
 
     @contextmanager
@@ -230,11 +233,6 @@ class _Run:
         # The moments are the checkpoint's, the settings are this run's.
         settings = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
-
-
-def mix_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Derive a step's seed, different for every (seed, step, rank) of practical size."""
-    return (seed * 1_000_003 + rank) * 2**31 % 2**62 + step
 
 
 def _means(terms: Terms | None) -> dict[str, float]:

@@ -36,6 +36,8 @@ def load_data(config: Config, data: str | None = None, data_dir: str | None = No
             data_dir=config.data_dir if data_dir is None else data_dir,
             image_size=config.image_size,
             mixed_sizes=config.mixed_sizes,
+            invert=config.invert,
+            white=config.white,
         )
     except UserError as error:
         if data is not None or not config.data.startswith("folder:"):

@@ -4,7 +4,8 @@ import torch
 from pyro import poutine
 from torch.distributions import Distribution, TransformedDistribution
 
-from inference.evaluate import CHUNK, TakeMeans, evaluating
+from inference.bounds import CHUNK, TakeMeans
+from inference.contexts import evaluating
 from inference.objectives.elbo import random_sites
 from inference.predictive import unfold_as_drawn
 from rnp_pyro.api.pair import Pair

@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentError
 
-from rnp_pyro.api.arrays import SMALLEST, as_bytes, split_labels
-from rnp_pyro.api.data import IN_MEMORY
+from rnp_pyro.api.arrays import as_bytes, split_labels
+from rnp_pyro.api.data import IN_MEMORY, load_data
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config, setting_names
 from rnp_pyro.api.training import train_run
 from rnp_pyro.config import Config
-from rnp_pyro.data import ImageData, load_images
-from rnp_pyro.data.resize import resize_images
-from rnp_pyro.data.split import held_out_count, hold_out
+from rnp_pyro.data import ImageData
+from rnp_pyro.data.image_data import Split
+from rnp_pyro.data.load import check_image_size, finish
+from rnp_pyro.data.source import Source
 from rnp_pyro.errors import UserError
-from rnp_pyro.shapes import ByteImages, Tensor, UInt8
 
 VALIDATION_SHARE = 0.05
 FEWEST = 4
-"""Images: some to train on, one to validate."""
+"""Images: one to test, one to validate, two to train."""
 
 ELSEWHERE = {
     "data": "give the images, or a name such as 'mnist', as the first argument",
@@ -53,13 +53,14 @@ def fit(
 ) -> Run:
     """Train a model and its guide on images; five minutes by default.
 
-    A twentieth of the images is held out for validation, by label where there are labels. Everything is a function of
+    A tenth of the images is held out for the test, and a twentieth of the rest for validation, by label where there
+    are labels. Everything is a function of
     images, settings and seed; neither the global generators nor Pyro's parameter store are touched.
 
     Args:
         images: Array, tensor, list of pictures or torch data set (``rnp_pyro/api/arrays.py``); or a data set's name
             as on the command line, such as ``"mnist-sample"`` or ``"folder:photos"``.
-        test: Images to measure the run on; default: those held out.
+        test: Images to measure the run on; default: a tenth of ``images``.
         out: New folder for the run, its metrics and figures; default: the run is kept in memory (see ``Run.save``).
         preset: Packaged settings to start from.
         minutes: Time to train.
@@ -143,40 +144,22 @@ def _text(value: Any) -> str:
 
 
 def _gather(images: Any, test: Any, config: Config, resize: bool) -> ImageData:
-    """Turn what the user gave into a data set, divided."""
+    """Turn what the user gave into a data set, divided as the commands divide theirs."""
     if isinstance(images, str | Path):
-        name = f"folder:{images}" if isinstance(images, Path) else images
         if test is not None:
-            raise UserError(f"{name} has test images of its own: leave test= out")
-        return load_images(name, data_dir=config.data_dir, image_size=config.image_size, mixed_sizes=config.mixed_sizes)
+            raise UserError(f"{images} has test images of its own: leave test= out")
+        name = f"folder:{images}" if isinstance(images, Path) else images
+        return load_data(replace(config, data=name))
     pixels, labels = split_labels(images)
     if len(pixels) < FEWEST:
-        raise UserError(
-            f"expected at least {FEWEST} images to train on, got {len(pixels)}"
-            + (f"; or is this one colour image, {list(pixels.shape[0::2])}?" if len(pixels) == 3 else "")
-        )
-    if resize and config.image_size < SMALLEST:
-        raise UserError(f"expected an image_size of at least {SMALLEST} pixels, got {config.image_size}")
+        raise UserError(f"expected at least {FEWEST} images to train on, got {len(pixels)}")
     channels, rows, columns = pixels.shape[1:]
     test_pixels = None if test is None else as_bytes(test, (channels, rows, columns))
-    return _divide(pixels, labels, test_pixels, config.image_size if resize else None)
-
-
-def _divide(
-    pixels: ByteImages, labels: list[int] | None, test: UInt8[Tensor, "test C H W"] | None, image_size: int | None
-) -> ImageData:
-    """Hold out validation images, the same ones in every run."""
-    if image_size is not None:
-        pixels = resize_images(pixels, image_size)
-        test = None if test is None else resize_images(test, image_size)
-    known = None if labels is None else torch.tensor(labels)
-    kept, held_out = hold_out(known, len(pixels), held_out_count(VALIDATION_SHARE, len(pixels)))
-    return ImageData(
-        name=IN_MEMORY,
-        train=pixels[kept],
-        validation=pixels[held_out],
-        test=pixels[held_out] if test is None else test,
-        train_labels=None if known is None else known[kept],
-        validation_labels=None if known is None else known[held_out],
-        test_labels=known[held_out] if known is not None and test is None else None,
+    size = config.image_size if resize else rows
+    check_image_size(size)
+    source = Source(
+        train=Split(pixels, None if labels is None else torch.tensor(labels)),
+        test=None if test_pixels is None else Split(test_pixels),
+        own=True,
     )
+    return finish(source, IN_MEMORY, size, VALIDATION_SHARE, config.invert)

@@ -4,22 +4,18 @@ With it a run opens anywhere: moved, copied, its images gone. When images are lo
 whether they are still the same ones, divided in the same way.
 """
 
-import hashlib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.data import ImageData
+from rnp_pyro.data.identity import fingerprint
+from rnp_pyro.data.image_data import SPLITS, Appearance
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import ByteImages
 
 RECORD = "data.json"
-
-SPLITS = ("train", "validation", "test")
-
-DIGITS = ("mnist-sample", "mnist")
-"""Data whose models know grey digits only: a user's picture is made to look like one."""
 
 Ink = Literal["bright", "dark"]
 
@@ -32,7 +28,7 @@ class DataRecord:
         name: What the user called it, such as ``mnist-sample`` or ``folder:photos``.
         image_shape: Channels, rows and columns of every image.
         class_names: Names of the classes, from class 0 on; None where they have none.
-        digits: Whether the images are handwritten digits and nothing else.
+        appearance: What they look like, which is what a picture of the user's own is made to look like.
         ink: What is drawn: bright on a dark ground, or dark on a bright one.
         num_images: Number of images of each split.
         fingerprints: A short text for each split that tells its images from others, in whatever order.
@@ -41,7 +37,7 @@ class DataRecord:
     name: str
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...] | None
-    digits: bool
+    appearance: Appearance
     ink: Ink
     num_images: dict[str, int]
     fingerprints: dict[str, str]
@@ -49,21 +45,15 @@ class DataRecord:
 
 def record_of(data: ImageData) -> DataRecord:
     """Return what a run is to keep of its data set."""
-    names = getattr(data, "class_names", None)
     return DataRecord(
         name=data.name,
         image_shape=data.image_shape,
-        class_names=None if names is None else tuple(names),
-        digits=data.name in DIGITS,
+        class_names=data.class_names,
+        appearance=data.appearance,
         ink=ink_of(data.train),
         num_images={split: len(getattr(data, split)) for split in SPLITS},
-        fingerprints=fingerprints(data),
+        fingerprints=fingerprint(data),
     )
-
-
-def fingerprints(data: ImageData) -> dict[str, str]:
-    """Return for each split a text that changes with its images, and not with their order."""
-    return {split: _fingerprint(getattr(data, split)) for split in SPLITS}
 
 
 def ink_of(images: ByteImages) -> Ink:
@@ -99,25 +89,20 @@ def read_record(folder: Path) -> DataRecord | None:
             **read,
             "image_shape": tuple(read["image_shape"]),
             "class_names": None if classes is None else tuple(classes),
+            "appearance": Appearance(**read["appearance"]),
         }
     )
 
 
 def differences(record: DataRecord, data: ImageData) -> list[str]:
     """Say in which splits a data set's images are not those of the record; nothing where all are the same."""
-    found = fingerprints(data)
+    found = fingerprint(data)
     return [
         f"{split}: {record.num_images[split]} images then, {len(getattr(data, split))} now"
         + (", not the same ones" if record.num_images[split] == len(getattr(data, split)) else "")
         for split in SPLITS
         if found[split] != record.fingerprints[split]
     ]
-
-
-def _fingerprint(images: ByteImages) -> str:
-    each = sorted(hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images.contiguous().numpy())
-    shape = "x".join(map(str, images.shape[1:]))
-    return hashlib.sha256(shape.encode() + b"".join(each)).hexdigest()
 
 
 def _sound(read: Any) -> bool:
@@ -132,9 +117,19 @@ def _sound(read: Any) -> bool:
         and len(shape) == 3
         and all(isinstance(size, int) and 0 < size < 2**16 for size in shape)
         and (classes is None or (isinstance(classes, list) and all(isinstance(name, str) for name in classes)))
-        and isinstance(read["digits"], bool)
+        and _sound_appearance(read["appearance"])
         and read["ink"] in ("bright", "dark")
         and all(isinstance(values, dict) and set(values) == set(SPLITS) for values in per_split)
         and all(isinstance(count, int) and count >= 0 for count in read["num_images"].values())
         and all(isinstance(text, str) for text in read["fingerprints"].values())
+    )
+
+
+def _sound_appearance(read: Any) -> bool:
+    return (
+        isinstance(read, dict)
+        and set(read) == {field.name for field in fields(Appearance)}
+        and isinstance(read["digits"], bool)
+        and isinstance(read["inverted"], bool)
+        and (read["white"] is None or isinstance(read["white"], int | float))
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import isnan
 
 from matplotlib.figure import Figure
 
@@ -24,7 +24,7 @@ class Evaluation:
     Args:
         neg_elbo: Mean over images of the negative ELBO, an upper bound on -log p(x).
         nll: The tighter bound of all particles, the mean over images.
-        nll_standard_error: Its standard error over images; None for one image.
+        nll_standard_error: Its standard error over images; nan for one image.
         kl: Mean KL of the guide's posterior from the prior.
         mse: Squared error per pixel of the likelihood's mean at the guide's mean.
         khat: Pareto k-hat of each image's weights; above 0.7 they are not to be trusted.
@@ -34,7 +34,7 @@ class Evaluation:
 
     neg_elbo: float
     nll: float
-    nll_standard_error: float | None
+    nll_standard_error: float
     kl: float
     mse: float
     khat: Float[Tensor, " images"]
@@ -42,18 +42,13 @@ class Evaluation:
     particles: int
 
     def __repr__(self) -> str:
-        error = "" if self.nll_standard_error is None else f" +- {self.nll_standard_error:.2f}"
+        error = "" if isnan(self.nll_standard_error) else f" +- {self.nll_standard_error:.2f}"
         above = int((self.khat > TRUSTED_KHAT).sum())
         return (
             f"<{len(self.nll_by_image)} images: -log p(x) at most {self.nll:.2f}{error} nats per image "
             f"({self.particles} particles), -ELBO {self.neg_elbo:.2f}, KL {self.kl:.2f}, squared error "
             f"{self.mse:.4f} per pixel, k-hat above {TRUSTED_KHAT} for {above}>"
         )
-
-
-def standard_error(values: Float[Tensor, " images"]) -> float | None:
-    """Return the standard error of the mean over images; one image has none."""
-    return float(values.std()) / sqrt(len(values)) if len(values) > 1 else None
 
 
 @dataclass(frozen=True)

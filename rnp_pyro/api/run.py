@@ -16,8 +16,9 @@ from jsonargparse import ArgumentError
 from pyro.nn import PyroModule
 from tqdm import tqdm
 
+from inference.bounds import reconstruct
 from inference.completion.fillings import Search
-from inference.evaluate import reconstruct
+from inference.estimates import standard_error
 from inference.importance import fitted_sampling, join, judge, particle_terms
 from inference.predictive import programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro.api.arrays import as_bytes
@@ -26,7 +27,7 @@ from rnp_pyro.api.encoding import encode
 from rnp_pyro.api.pair import Pair, build_pair
 from rnp_pyro.api.record import DataRecord, write_record
 from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
-from rnp_pyro.api.results import Completions, Evaluation, Samples, standard_error
+from rnp_pyro.api.results import Completions, Evaluation, Samples
 from rnp_pyro.api.settings import config_parser, parse_config, write_settings
 from rnp_pyro.api.trees import PartTree, PartTrees
 from rnp_pyro.api.writing import writing
@@ -36,6 +37,7 @@ from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.value import TreeValue, assembly_of, select
 from rnp_pyro.pictures.mask import seen_pixels
+from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 from rnp_pyro.tree import Tree
 
@@ -107,7 +109,7 @@ class Run:
         Raises:
             UserError: If the images do not fit, or the model has no parts.
         """
-        tree, pixels = self.tree, as_bytes(images, self.image_shape)
+        tree, pixels = self.tree, self._bytes(images)
         with _alone():
             batch = TreeValue(mean_parse(self.pair, tree, self._observed(pixels)), assembly_of(tree))
         about = {} if self.path is None else {"run": str(self.path), "weights": fingerprint(self.path)}
@@ -127,7 +129,7 @@ class Run:
         """
         if num < 1 or not 0 <= temperature < float("inf"):
             raise UserError(f"expected at least 1 sample at a temperature of at least 0, got {num} at {temperature:g}")
-        _check_seed(seed)
+        check_seed("seed", seed)
         with _alone():
             drawn = sample_prior(self.pair.model, self.image_shape, num, temperature, seed)
             tree = self.pair.model.decoder
@@ -140,7 +142,7 @@ class Run:
         Raises:
             UserError: If the images do not fit.
         """
-        observed = self._observed(as_bytes(images, self.image_shape))
+        observed = self._observed(self._bytes(images))
         with _alone():
             return {name: code.cpu().numpy() for name, code in encode(self.pair, observed).items()}
 
@@ -158,8 +160,8 @@ class Run:
         """
         if particles < 1:
             raise UserError(f"expected at least 1 particle, got {particles}")
-        _check_seed(seed)
-        pixels = self.data.test if images is None else as_bytes(images, self.image_shape)
+        check_seed("seed", seed)
+        pixels = self.data.test if images is None else self._bytes(images)
         observed, found = self._observed(pixels), []
         total = particles * len(observed)
         with _alone(), tqdm(total=total, unit=" particles", unit_scale=True, disable=None if progress else True) as bar:
@@ -202,9 +204,9 @@ class Run:
                 f"expected num and particles of at least 1 and rounds of at least 0, got {num}, {particles} and "
                 f"{rounds}"
             )
-        _check_seed(seed)
+        check_seed("seed", seed)
         seen = _seen(mask, self.image_shape)
-        pixels = as_bytes(images, self.image_shape)
+        pixels = self._bytes(images)
         with _alone():
             search = Search(particles, rounds, seed=seed)
             weighed = weigh_given(self.pair.model, self.pair.amortized, self._observed(pixels), seen, search)
@@ -240,6 +242,11 @@ class Run:
 
     def _repr_png_(self) -> bytes:
         return self.sample(64, seed=0)._repr_png_()
+
+    def _bytes(self, images: Any) -> ByteImages:
+        """Return a user's images as the run's are: dark ink on a bright ground inverted if the run's data were."""
+        pixels = as_bytes(images, self.image_shape)
+        return 255 - pixels if self.record.appearance.inverted else pixels
 
     def _unit(self, pixels: ByteImages) -> Canvas:
         """Return bytes as what figures and errors compare with: within [0, 1], where the model is."""
@@ -303,11 +310,6 @@ def _alone() -> Iterator[None]:
     """Leave Pyro's global parameter store as it is, and take nothing from it: it may hold another model's."""
     with pyro.get_param_store().scope():
         yield
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < 2**63:
-        raise UserError(f"expected a seed within [0, 2^63), got {seed}")
 
 
 def _seen(mask: Any, image_shape: tuple[int, int, int]) -> torch.Tensor:

@@ -1,7 +1,6 @@
 """Settings from files and options: presets, a run's ``config.yaml``, and values by name."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -13,6 +12,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from rnp_pyro.config import Config
+from rnp_pyro.data_sets import data_help
 from rnp_pyro.errors import UserError
 
 BUDGETS = ("minutes", "steps", "epochs", "schedule")
@@ -20,7 +20,7 @@ DEFAULT_PRESET = "quickstart"
 NO_SETTINGS = ("preset", "resume", "help_all")
 """Options for the command line alone: see :func:`take_option`."""
 
-MEANT_BEFORE: dict[str, Any] = {"model.tree.compress": False, "invert": False, "white": "full"}
+MEANT_BEFORE: dict[str, str] = {"model.tree.compress": "false", "invert": "false", "white": "full"}
 """Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
 
 
@@ -45,6 +45,7 @@ def config_parser(command: str, description: str) -> ArgumentParser:
         "--config", action=ActionConfigFile, help="YAML file of settings, of the form that --print_config prints."
     )
     parser.add_class_arguments(Config, None)
+    next(action for action in parser._actions if action.dest == "data").help = data_help()
     return parser
 
 
@@ -71,7 +72,7 @@ def parse_config(
     explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
     known = set(setting_names())
-    meant = [f"--{name}={json.dumps(value)}" for name, value in MEANT_BEFORE.items() if base and name in known]
+    meant = [f"--{name}={value}" for name, value in MEANT_BEFORE.items() if base and name in known]
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     values = _parse(parser, [*meant, f"--config={start}", *arguments, *cleared])
     for other in explicit:

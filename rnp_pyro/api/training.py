@@ -1,5 +1,6 @@
 """Train a run: from settings and data to trained weights, in memory or in a folder."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ def train_run(
         _check_unchanged(path, data)
     fabric = launch(config.fabric)
     resumed = _load_resumed(path, pair, progress) if resume and path is not None else None
+    if fabric.is_global_zero:
+        for note in data.notes:
+            print(f"note: {note}", file=sys.stderr)
     if path is not None and fabric.is_global_zero:
         if not resume:
             create_run(path)

@@ -48,7 +48,3 @@ def test_runs_that_are_no_pairs_are_refused(call, tmp_path):
     assert "different seeds with --second, got [0, 0]" in (
         call("compare_runs", "--first", one, other, "--second", one, one).error
     )
-    (tmp_path / "c").mkdir()
-    assert (
-        "expected a run directory" in call("compare_runs", "--first", one, other, "--second", one, tmp_path / "c").error
-    )

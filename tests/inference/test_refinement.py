@@ -22,7 +22,7 @@ from pyro.distributions import MultivariateNormal, Normal
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import Adam
 
-from inference.evaluate import elbo_terms, latent_means
+from inference.bounds import elbo_terms, latent_means
 from inference.importance import Sampling, bound, draw_again, log_weights
 from inference.noise import MoveNoise
 from inference.objectives.elbo import WeighLatents, random_sites
@@ -49,6 +49,7 @@ def gap(model: pyro.nn.PyroModule, guide: pyro.nn.PyroModule, images: torch.Tens
     return exact_evidence(model, images) - bound(log_weights(model, guide, images, Sampling(1000)), 1)
 
 
+@pytest.mark.thorough
 def test_a_wrong_guide_of_the_right_family_reaches_the_evidence(linear: tuple):
     model, guide, images = linear
     assert (gap(model, guide, images) > 0.5).all()
@@ -56,11 +57,13 @@ def test_a_wrong_guide_of_the_right_family_reaches_the_evidence(linear: tuple):
     assert found.abs().max() < 0.05
 
 
+@pytest.mark.thorough
 def test_a_few_steps_are_better_than_none(linear: tuple):
     model, guide, images = linear
     assert (gap(model, refined(model, guide, FEW), images) < gap(model, guide, images)).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("guide", ["resnet", "ladder"])
 def test_a_trees_bound_becomes_tighter(make_pair: MakePair, images: torch.Tensor, randomise: Randomise, guide: str):
     model, posterior = make_pair(guide=guide, part_term_weight=0.1)
@@ -99,6 +102,7 @@ def test_a_climb_that_diverges_says_so(linear: tuple):
 # -- surroundings
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "guide"), PAIRS)
 def test_chunks_change_nothing(make_pair: MakePair, images: torch.Tensor, name: str, guide: str):
     model, posterior = make_pair(name, guide)

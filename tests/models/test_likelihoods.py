@@ -16,7 +16,7 @@ MakeConfig = Callable[..., TreeConfig]
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_an_image_is_one_event(name: str):
-    likelihood = LIKELIHOODS[name](ModelConfig())(torch.rand(3, 4, 1, 5, 6))
+    likelihood = LIKELIHOODS[name].build(ModelConfig())(torch.rand(3, 4, 1, 5, 6))
     assert (likelihood.batch_shape, likelihood.event_shape) == ((3, 4), (1, 5, 6))
     assert likelihood.log_prob(torch.rand(4, 1, 5, 6).round()).shape == (3, 4)
 
@@ -89,7 +89,7 @@ def test_canvases_beyond_0_and_1_are_clamped_to_finite_values(likelihood: Callab
 def test_likelihoods_are_computed_in_float32_or_wider(name: str, given: torch.dtype, used: torch.dtype):
     canvas = torch.rand(2, 1, 5, 6, dtype=given)
     images = torch.rand(2, 1, 5, 6, dtype=used).round()
-    assert LIKELIHOODS[name](ModelConfig())(canvas).log_prob(images).dtype == used
+    assert LIKELIHOODS[name].build(ModelConfig())(canvas).log_prob(images).dtype == used
 
 
 @pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli", "auto"])

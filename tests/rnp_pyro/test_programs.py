@@ -16,6 +16,7 @@ from rnp_pyro.programs import check_images, unique_name
 SHAPE = (1, 12, 12)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "guide"), [("rnp", "resnet"), ("rnp", "ladder"), ("rnp", "flow"), ("vae", "full_rank")]
 )
@@ -87,6 +88,7 @@ def test_refused(name):
         GOOD.to("meta") * 300,
         GOOD.clone().requires_grad_(),
     ],
+    ids=["floats", "half", "double", "none", "particles", "meta", "gradient"],
 )
 def test_taken(images):
     check_images(images, SHAPE)
@@ -100,6 +102,7 @@ def test_batches_of_images_under_vmap():
     assert torch.equal(torch.vmap(total)(GOOD.expand(2, 3, *SHAPE)), GOOD.sum().expand(2))
 
 
+@pytest.mark.thorough
 def test_model_and_guides_refuse_before_a_parameter_changes():
     """Outside of pytest's checked annotations, as a user calls them."""
     code = """

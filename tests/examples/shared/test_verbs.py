@@ -12,6 +12,8 @@ from examples.shared import verbs
 
 ROOT = Path(examples.__file__).parents[1]
 HEAVY = {"torch", "pyro", "lightning_fabric", "arviz", "matplotlib", "numpy", "xarray"}
+VERBS = ["train", "train_svi", "parse", "compare-runs"]
+
 EAGER = {"tiny_rnp"}
 """Commands that are read from top to bottom, with all imports there."""
 
@@ -41,7 +43,7 @@ def test_version(monkeypatch, capsys):
     assert rnp(monkeypatch, capsys, "--version") == (0, f"{rnp_pyro.__version__}\n", "")
 
 
-@pytest.mark.parametrize("verb", ["train", "train_svi", "parse", "compare-runs"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_is_its_command(monkeypatch, capsys, verb):
     status, out, _ = rnp(monkeypatch, capsys, verb, "--help")
     assert status == 0
@@ -56,6 +58,7 @@ def test_an_unknown_verb(monkeypatch, capsys):
     assert err.endswith("got prase; did you mean parse?\n")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("arguments", [["--help"], ["--no_such_option=1"]])
 def test_options_are_answered_before_anything_heavy_is_imported(arguments):
     names = sorted(set(verbs.verbs()) - EAGER)

@@ -62,7 +62,9 @@ def test_grey_images(name):
 
 
 @pytest.mark.parametrize(
-    "colour", [COLOUR, np.moveaxis(COLOUR, -1, 1), [Image.fromarray(one) for one in COLOUR], Pairs(list(COLOUR / 255))]
+    "colour",
+    [COLOUR, np.moveaxis(COLOUR, -1, 1), [Image.fromarray(one) for one in COLOUR], Pairs(list(COLOUR / 255))],
+    ids=["last", "first", "pictures", "data set"],
 )
 def test_colour_images(colour):
     assert torch.equal(as_bytes(colour), torch.from_numpy(np.moveaxis(COLOUR, -1, 1).copy()))
