@@ -73,7 +73,7 @@ def test_images_that_have_gone(finished, tmp_path):
     settings["data"] = f"folder:{tmp_path / 'gone'}"
     (finished / "config.yaml").write_text(yaml.safe_dump(settings))
     run = open_trained(finished)
-    with pytest.raises(UserError, match="expected a folder of images.*say where they are with --data"):
+    with pytest.raises(UserError, match=r"expected a folder of images.*say where they are with --data"):
         _ = run.data
 
 
