@@ -18,8 +18,8 @@ class FreeBitsELBO(RecordingELBO):
     al. 2016).
 
     Args:
-        nats: Least KL that a group is charged with, nats per image, averaged over the batch (of several devices, over each
-            one's share).
+        nats: Least KL that a group is charged with, nats per image, averaged over the batch; on several
+            devices, over each one's share.
         num_particles: Draws for each image.
     """
 

@@ -186,7 +186,7 @@ def best_normal(
 
 
 def fitted_proposal(draws: Float[Tensor, "chains draws Z"]) -> Posterior:
-    """Return a Student t with the mean of draws and their covariance as its scale matrix, which makes it a bit wider."""
+    """Return a Student t with the mean of draws, and their covariance as its scale matrix, which makes it wider."""
     flat = draws.flatten(0, 1)
     return MultivariateStudentT(TAILS, flat.mean(0), torch.linalg.cholesky(floored_covariance(draws)))
 

@@ -134,8 +134,8 @@ def test_a_scale_is_above_0(pixel_scale: float):
 @pytest.mark.parametrize("observes", ["grey", "binary"])
 def test_a_new_likelihood_says_what_it_observes(monkeypatch: pytest.MonkeyPatch, observes: Any):
     """In its own line of the table; nobody compares names."""
-    monkeypatch.setitem(LIKELIHOODS, "new", LikelihoodKind(lambda config: bernoulli, observes))
-    config = ModelConfig(likelihood="new")  # type: ignore[arg-type]
+    monkeypatch.setitem(LIKELIHOODS, "normal", LikelihoodKind(lambda config: bernoulli, observes))
+    config = ModelConfig(likelihood="normal")
     assert observes_binary(config, (1, 5, 6)) == (observes == "binary")
     assert build_likelihood(config, (1, 5, 6)) is bernoulli
 
