@@ -44,11 +44,11 @@ from rnp_pyro.sites import PART_TERM
 
 
 class ImportanceWeightedELBO(ELBO):
-    """The K-particle bound, one for each image.
+    """The K-particle bound of each image.
 
     Args:
         num_particles: K.
-        doubly_reparameterized: Which gradient.
+        doubly_reparameterized: Whether the gradient is the doubly reparameterized one, or the pathwise one.
     """
 
     terms: Terms | None = None
@@ -105,7 +105,7 @@ class ImportanceWeightedELBO(ELBO):
 
 @dataclass(eq=False)
 class Gate:
-    """Lets latents through, and multiplies the gradients that come back to them.
+    """Passes latents on unchanged, and multiplies the gradients that flow back.
 
     Args:
         factor: (1 - b) + b v, known once the weights are; the backward pass comes later.
