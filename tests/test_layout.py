@@ -19,7 +19,7 @@ DEVICE_LITERALS = {
     "rnp_pyro/checkpoint.py": {"cpu"},  # a checkpoint of any machine is read onto the CPU first
     "rnp_pyro/figures/printing.py": {"cpu"},  # images become NumPy arrays there
     "examples/benchmarking/timing.py": {"cuda"},  # the one whose allocator is asked for its peak
-    "inference/evaluate.py": {"cpu", "cuda", "meta"},  # which generators there are to put back
+    "inference/contexts.py": {"cpu", "cuda", "meta"},  # which generators there are to put back
 }
 """Files that may name a device; all others take theirs from Fabric, or from the tensors that they are given."""
 
@@ -61,7 +61,7 @@ def test_the_first_file_to_read_is_short():
 
 def test_the_first_file_reads_draw_unfold_fold_observe():
     source = (ROOT / "models" / "rnp.py").read_text(encoding="utf-8")
-    places = [source.index(call) for call in ("z = pyro.sample(", ".unfold(z, ", ".fold(parse)", 'pyro.sample("image"')]
+    places = [source.index(call) for call in ("z = pyro.sample(", ".unfold(z, ", ".fold(parse)", "pyro.sample(IMAGE, ")]
     assert places == sorted(places)
 
 

@@ -16,6 +16,7 @@ from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.errors import UserError
 from rnp_pyro.node_scales import NodeLatents
+from rnp_pyro.seeds import check_seed
 
 OWN = {
     "--guide.name": "guides",
@@ -41,7 +42,7 @@ class AblateConfig:
         preset: Which choices to start from: quick (five guides and node latents, two seeds, a minute each), or guides
             (the same, three seeds, five minutes each).
         base: Packaged settings that every training run starts from; see train_svi --preset.
-        data: mnist-sample, mnist, fashion-mnist or folder:PATH; as in train_svi.
+        data: Name of a data set, as in train_svi.
         guides: Names of guides, such as [resnet,ladder]; see train_svi --guide.name.
         objectives: Names of objectives, such as [elbo,analytic_kl]; see train_svi --train.objective. For iwae and
             iwae_dreg give their particles too: --set "['train.num_particles=8']".
@@ -202,8 +203,7 @@ def _choices(config: AblateConfig) -> Choices:
         if values is not None and (not values or len(set(values)) < len(values)):
             raise UserError(f"--{name} must name one or more, each once, got {values}")
     for seed in lists["seeds"] or ():
-        if not 0 <= seed < 2**63:
-            raise UserError(f"--seeds must be within [0, 2^63), got {seed}")
+        check_seed("--seeds", seed)
     for name, known in (("guides", GUIDES), ("objectives", OBJECTIVES), ("node_latents", get_args(NodeLatents))):
         for value in lists[name] or ():
             if value not in known:

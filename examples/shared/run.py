@@ -45,7 +45,12 @@ def open_trained(path: Path) -> Run:
             f"python -m examples.train_svi --resume {path}"
         )
     data = load_images(
-        config.data, data_dir=config.data_dir, image_size=config.image_size, mixed_sizes=config.mixed_sizes
+        config.data,
+        data_dir=config.data_dir,
+        image_size=config.image_size,
+        mixed_sizes=config.mixed_sizes,
+        invert=config.invert,
+        white=config.white,
     )
     pair = build_pair(config, data.image_shape)
     load_weights(pair.modules, weights)

@@ -10,7 +10,9 @@ import examples
 from examples.shared.cli import preset_names
 
 COMMANDS = {
+    "tiny_rnp": ["--steps=2", "--out={folder}/tiny.png"],
     "train_svi": ["--help"],  # trained for real below and in test_train_svi.py
+    "prepare_data": ["--help"],  # called for real in test_prepare_data.py
     "benchmark": ["--batch_size=2", "--rounds=2", "--growth=false", "--json={folder}/benchmark.json"],
     "compare_runs": ["--first", "{run}", "{other}", "--second", "{twin}", "{other_twin}"],
     "cost_model": ["--batch_size=1", "--rounds=3"],

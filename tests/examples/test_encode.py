@@ -11,7 +11,7 @@ from examples.encode import EncodeConfig, encode, main
 from examples.shared.pair import Pair
 from examples.shared.report import EVALUATION_SEED
 from examples.shared.run import open_trained
-from inference.evaluate import latent_means
+from inference.bounds import latent_means
 from inference.refinement import UNREFINED
 
 

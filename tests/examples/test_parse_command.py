@@ -13,7 +13,7 @@ from examples.parse import ParseConfig, main
 from examples.shared.chosen import choose
 from examples.shared.report import EVALUATION_SEED
 from examples.shared.run import open_trained
-from inference.evaluate import latent_means
+from inference.bounds import latent_means
 from rnp_pyro.part_tree.files import load_tree
 
 FILES = {"parse.json", "parse.svg", "parse.png"}

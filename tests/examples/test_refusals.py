@@ -288,7 +288,7 @@ def test_a_number_that_is_none_of_the_split(refused: Refuse, arguments, name: st
 @pytest.mark.parametrize(("name", "option"), CHOOSING)
 def test_a_file_that_is_no_image(refused: Refuse, arguments, tmp_path: Path, name: str, option: str):
     file = tmp_path / "bad.png"
-    contents = [(None, "does not exist"), (b"", "0 bytes"), (b"some text", "whose content is neither")]
+    contents = [(None, "does not exist"), (b"", "0 bytes"), (b"some text", "whose content is none of these")]
     for content, expected in contents:
         if content is not None:
             file.write_bytes(content)

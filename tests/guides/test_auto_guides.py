@@ -10,7 +10,7 @@ from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import ClippedAdam
 
 from guides.auto import AUTO_GUIDES, build
-from inference.evaluate import elbo_terms, latent_means
+from inference.bounds import elbo_terms, latent_means
 from inference.importance import Sampling, bound, log_weights
 from rnp_pyro.errors import UserError
 

@@ -12,7 +12,7 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from inference import importance
-from inference.evaluate import elbo_terms
+from inference.bounds import elbo_terms
 from inference.importance import (
     Sampling,
     bound,
@@ -25,10 +25,11 @@ from inference.importance import (
     log_weights,
     particle_terms,
 )
-from inference.objectives.elbo import PART_TERM, Terms, WeighLatents
+from inference.objectives.elbo import Terms, WeighLatents
 from inference.particles import DrawNamed
 from models import MODELS
 from rnp_pyro.errors import UserError
+from rnp_pyro.sites import PART_TERM
 
 MakePair = Callable[..., tuple]
 Randomise = Callable[[nn.Module], None]

@@ -22,7 +22,7 @@ from pyro.distributions import MultivariateNormal, Normal
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import Adam
 
-from inference.evaluate import elbo_terms, latent_means
+from inference.bounds import elbo_terms, latent_means
 from inference.importance import Sampling, bound, draw_again, log_weights
 from inference.noise import MoveNoise
 from inference.objectives.elbo import WeighLatents, random_sites

@@ -9,7 +9,7 @@ import torch
 from pyro import poutine
 from pyro.infer import Trace_ELBO
 
-from inference.evaluate import elbo_terms, latent_means
+from inference.bounds import elbo_terms, latent_means
 from inference.predictive import sample_prior, unfold_as_drawn
 from models import MODELS
 from rnp_pyro.config import ModelConfig

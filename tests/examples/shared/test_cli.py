@@ -294,6 +294,7 @@ def test_every_setting_is_documented(help_texts):
 UNITS = {
     "image_size": "pixels",
     "seed": "Seed",
+    "white": "value of your own images' pixels",
     "model.latent_size": "Size",
     "model.pixel_scale": "[0, 1]",
     "model.part_term_weight": "at least 0",

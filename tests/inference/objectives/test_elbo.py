@@ -11,8 +11,9 @@ from pairs import PAIRS
 from pyro import poutine
 from pyro.infer import SVI, Trace_ELBO
 
-from inference.objectives.elbo import PART_TERM, RecordingELBO, Terms, WeighLatents, bound_terms, random_sites
+from inference.objectives.elbo import RecordingELBO, Terms, WeighLatents, bound_terms, random_sites
 from models import MODELS
+from rnp_pyro.sites import PART_TERM
 
 MakePair = Callable[..., tuple]
 

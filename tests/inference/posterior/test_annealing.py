@@ -7,7 +7,7 @@ from pyro.distributions import MultivariateNormal
 
 from inference.posterior.annealing import (
     AnnealingSettings,
-    Move,
+    HamiltonianMove,
     Starts,
     anneal,
     annealed_log_weights,
@@ -106,7 +106,7 @@ def test_annealed_weights_average_to_the_evidence(linear: tuple, bridged: bool):
     target, evidence, loc, covariance = linear
     proposal = MultivariateNormal(loc + 0.3, 1.5 * covariance)
     start = Bridge(target, proposal) if bridged else target
-    moves = Move(covariance, 0.5, 3)
+    moves = HamiltonianMove(covariance, 0.5, 3)
     few, many = (annealed_log_weights(start, 600, steps, moves, seed=0) for steps in ([1.0], [0.1, 0.3, 0.6, 1.0]))
     for log_weight in (few, many):
         assert log_weight.shape == (600,)
@@ -118,7 +118,7 @@ def test_annealed_weights_average_to_the_evidence(linear: tuple, bridged: bool):
 def test_one_temperature_is_plain_importance_sampling(linear: tuple):
     target, _, loc, covariance = linear
     proposal = MultivariateNormal(loc, covariance)
-    log_weight = annealed_log_weights(Bridge(target, proposal), 150, [1.0], Move(covariance, 0.5, 3), seed=0)
+    log_weight = annealed_log_weights(Bridge(target, proposal), 150, [1.0], HamiltonianMove(covariance, 0.5, 3), seed=0)
     torch.testing.assert_close(log_weight, torch.full((150,), linear[1]), atol=1e-9, rtol=0)
 
 
@@ -132,9 +132,9 @@ def test_a_bridge_is_the_log_joint_split_anew(linear: tuple):
 def test_annealed_weights_are_functions_of_the_seed(linear: tuple):
     before = torch.get_rng_state().tolist()
     told: list[None] = []
+    moves = HamiltonianMove(linear[3], 0.5, 2)
     one, same, other = (
-        annealed_log_weights(linear[0], 100, [0.5, 1.0], Move(linear[3], 0.5, 2), seed, lambda: told.append(None))
-        for seed in (1, 1, 2)
+        annealed_log_weights(linear[0], 100, [0.5, 1.0], moves, seed, lambda: told.append(None)) for seed in (1, 1, 2)
     )
     assert torch.get_rng_state().tolist() == before
     assert torch.equal(one, same)

@@ -12,7 +12,7 @@ from pyro.nn import PyroModule
 
 from inference.posterior.annealing import AnnealingSettings, Starts, anneal
 from inference.posterior.log_joint import LogJoint, log_joint
-from inference.posterior.mcmc import NutsSettings, Reference, run_chain, sample_posterior
+from inference.posterior.mcmc import ChainDraws, NutsSettings, run_chain, sample_posterior
 
 SHORT = NutsSettings(warmup=10, draws=8)
 
@@ -95,7 +95,7 @@ def test_one_chain_has_no_rhat(linear: tuple):
 @pytest.mark.thorough
 def test_chains_are_functions_of_seed_and_number(linear: tuple):
     starts = starts_at(torch.zeros(2, LATENT_SIZE))
-    runs: list[Reference] = [sample_posterior(linear[0], starts, SHORT, seed) for seed in (1, 1, 2)]
+    runs: list[ChainDraws] = [sample_posterior(linear[0], starts, SHORT, seed) for seed in (1, 1, 2)]
     assert torch.equal(runs[0].z, runs[1].z)
     assert not torch.isclose(runs[0].z[0], runs[0].z[1]).all()
     assert not torch.isclose(runs[0].z, runs[2].z).all()

@@ -185,7 +185,7 @@ def test_a_turn_is_clockwise_as_seen(make_tree: MakeTree):
     """A quarter turn takes the part's x axis, which points right, to y, which points down."""
     tree = make_tree(num_steps=(1,))
     value = unfold_value(tree, torch.randn(6))
-    upright = pose_from_action(torch.zeros(6), tree.settings(1).limits)
+    upright = pose_from_action(torch.zeros(6), tree.limits(1))
     turned = pose_of(move_part(repose(value, (0,), upright), (0,), Move(turn=90)), (0,))
     size = upright[0, 0]
     torch.testing.assert_close(turned, turned.new_tensor([[0, -size, 0], [size, 0, 0]]))

@@ -159,7 +159,7 @@ def test_an_even_image_has_no_digit(tmp_path: Path, grain: float):
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_image(tmp_path: Path, content: bytes):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UserError, match="PNG or JPEG"):
+    with pytest.raises(UserError, match="PNG, JPEG"):
         read_digit(tmp_path / "a.png", 28)
 
 
