@@ -23,6 +23,7 @@ from examples.shared.report import draw_figures, measure, summary
 from inference.training.loop import train
 from inference.training.schedule import Progress, check_schedule, make_progress
 from inference.training.task import Outcome, Task
+from rnp_pyro.build import weights_to_come
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
     CONFIG,
@@ -63,7 +64,7 @@ def main(config: Config, resume: Path | None = None) -> Path:
     data = load_images(
         config.data, data_dir=config.data_dir, image_size=config.image_size, mixed_sizes=config.mixed_sizes
     )
-    pair = build_pair(config, data.image_shape)
+    pair = build_pair(config if resume is None else weights_to_come(config), data.image_shape)
     progress = make_progress(config.train, len(data.train), recorded)
     fabric = launch(config.fabric)
     resumed = _load_resumed(resume, pair, progress) if resume is not None else None
