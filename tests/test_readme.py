@@ -92,6 +92,6 @@ def test_the_readme_names_every_command():
 
 def test_readme_names_every_preset():
     text = README.read_text(encoding="utf-8")
-    presets = [path.stem for path in (README.parent / "examples" / "presets").glob("*.yaml")]
+    presets = [path.stem for path in (README.parent / "rnp_pyro" / "api" / "presets").glob("*.yaml")]
     assert presets
     assert all(f"`{preset}`" in text for preset in presets)
