@@ -4,6 +4,7 @@ Writes a run directory with settings, metrics, weights, a checkpoint, a summary 
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from examples.shared.report import draw_figures, measure, summary
 from inference.training.loop import train
 from inference.training.schedule import Progress, check_schedule, make_progress
 from inference.training.task import Outcome, Task
+from rnp_pyro.build import weights_to_come
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
     CONFIG,
@@ -61,11 +63,19 @@ def main(config: Config, resume: Path | None = None) -> Path:
     check_schedule(config.train)
     recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
     data = load_images(
-        config.data, data_dir=config.data_dir, image_size=config.image_size, mixed_sizes=config.mixed_sizes
+        config.data,
+        data_dir=config.data_dir,
+        image_size=config.image_size,
+        mixed_sizes=config.mixed_sizes,
+        invert=config.invert,
+        white=config.white,
     )
-    pair = build_pair(config, data.image_shape)
+    pair = build_pair(config if resume is None else weights_to_come(config), data.image_shape)
     progress = make_progress(config.train, len(data.train), recorded)
     fabric = launch(config.fabric)
+    if fabric.is_global_zero:
+        for note in data.notes:
+            print(f"note: {note}", file=sys.stderr)
     resumed = _load_resumed(resume, pair, progress) if resume is not None else None
     run = resume or Path(config.run or new_run_name(config.model.name))
     if fabric.is_global_zero:

@@ -131,10 +131,10 @@ class CropMessages(nn.Module):
         channels = tree.image_shape[0]
         # A state is seen on the canvas that its own program draws on, a leaf on its patch, an action on its parent's.
         own = [
-            tree.rendering.patch_shape[1:],
-            *(tree.settings(level).canvas_size for level in range(1, tree.num_levels)),
+            tree.patch_shape[1:],
+            *(tree.canvas_size(level) for level in range(1, tree.num_levels)),
         ]
-        parents = [tree.settings(level + 1).canvas_size for level in range(tree.num_levels)]
+        parents = [tree.canvas_size(level + 1) for level in range(tree.num_levels)]
         self.grids = {STATE: own, ACTION: parents}
         self.networks = nn.ModuleDict()
         for kind in tree.node_scales.log_scales:

@@ -176,8 +176,8 @@ def node_levels(decoder: Any) -> Variables:
     """Return the level of each node, in the order of :func:`programs`."""
     levels, nodes = [decoder.num_levels], 1
     if isinstance(decoder, Tree):
-        for settings, level in zip(decoder.levels, reversed(range(decoder.num_levels)), strict=True):
-            nodes *= settings.num_steps
+        for level in reversed(range(decoder.num_levels)):
+            nodes *= decoder.num_steps(level + 1)
             levels += [level] * nodes
     return {"level": (("node",), np.array(levels))}
 

@@ -25,6 +25,8 @@ class Purpose(IntEnum):
     PARTICLES = 6
     DERIVED_SEEDS = 7
     REFINEMENT = 8
+    COLOURS = 20
+    PAIRS = 21
 
 
 class Use(IntEnum):

@@ -42,7 +42,7 @@ class AblateConfig:
         preset: Which choices to start from: quick (five guides and node latents, two seeds, a minute each), or guides
             (the same, three seeds, five minutes each).
         base: Packaged settings that every training run starts from; see train_svi --preset.
-        data: mnist-sample, mnist, fashion-mnist or folder:PATH; as in train_svi.
+        data: Name of a data set, as in train_svi.
         guides: Names of guides, such as [resnet,ladder]; see train_svi --guide.name.
         objectives: Names of objectives, such as [elbo,analytic_kl]; see train_svi --train.objective. For iwae and
             iwae_dreg give their particles too: --set "['train.num_particles=8']".

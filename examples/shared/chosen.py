@@ -13,16 +13,8 @@ from examples.shared.report import EVALUATION_SEED
 from examples.shared.run import Run
 from rnp_pyro.data import binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
-from rnp_pyro.pictures.colour import to_grey
-from rnp_pyro.pictures.digit import read_digit
-from rnp_pyro.pictures.picture import read_picture, read_upright
+from rnp_pyro.pictures.like import read_like
 from rnp_pyro.shapes import ByteImages, Canvas, Float, Tensor, UInt8
-
-DIGITS = ("mnist-sample", "mnist")
-"""Data whose models know grey digits only: a user's picture is made to look like one."""
-
-SHOWN_SIDE = 400
-"""Longest side of a user's picture in a figure, pixels."""
 
 Split = Literal["test", "train", "validation"]
 
@@ -64,7 +56,7 @@ def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
         "--index", nargs="+", type=int, default=[], metavar="N", help="Numbers of images in the split, from 0."
     )
     parser.add_argument(
-        files, nargs="+", type=str, default=[], metavar="FILE", help="PNG or JPEG files of your own, of any size."
+        files, nargs="+", type=str, default=[], metavar="FILE", help="Image files of your own, of any size."
     )
     parser.add_argument("--split", type=Split, default="test", help="Which of the run's images --index counts.")
     parser.add_argument(
@@ -107,15 +99,8 @@ def _read(run: Run, path: Path, as_is: bool) -> tuple[ByteImages, UInt8[Tensor, 
     if path.is_dir():
         raise UserError(f"expected an image file, got the folder {path}: name its files")
     channels, rows, _ = run.data.image_shape
-    if run.data.name in DIGITS and not as_is:
-        digit = read_digit(path, rows)
-        pixels, note = digit.pixels, digit.note
-    else:
-        picture = read_picture(path, rows)
-        pixels = picture.pixels if channels == 3 else to_grey(picture.pixels[None])[0]
-        note = f"scaled to fit {rows}x{rows} pixels, otherwise as it is"
-    shown = torch.from_numpy(read_upright(path, SHOWN_SIDE)[1].copy()).permute(2, 0, 1)
-    return pixels, shown, note
+    like = read_like(path, rows, channels, run.data.appearance, as_is)
+    return like.pixels, like.shown, like.note
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

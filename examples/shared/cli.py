@@ -13,12 +13,16 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 
 from examples.shared.plain_errors import plain
 from rnp_pyro.config import Config
+from rnp_pyro.data_sets import data_help
 from rnp_pyro.errors import UserError
 
 BUDGETS = ("minutes", "steps", "epochs", "schedule")
 DEFAULT_PRESET = "quickstart"
 NO_SETTINGS = ("preset", "resume")
 """Options for the command line alone: see :func:`take_option`."""
+
+AS_BEFORE = ["--invert=false", "--white=full"]
+"""What a run's settings mean that were written when these did not exist."""
 
 
 def preset_names() -> list[str]:
@@ -43,6 +47,7 @@ def config_parser(command: str, description: str) -> ArgumentParser:
         "--config", action=ActionConfigFile, help="YAML file of settings, of the form that --print_config prints."
     )
     parser.add_class_arguments(Config, None)
+    next(action for action in parser._actions if action.dest == "data").help = data_help()
     return parser
 
 
@@ -69,7 +74,8 @@ def parse_config(
     explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
-    values = _parse(parser, [f"--config={start}", *arguments, *cleared])
+    before = [] if base is None else AS_BEFORE
+    values = _parse(parser, [*before, f"--config={start}", *arguments, *cleared])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
             raise UserError(f"--train.schedule is a budget itself: leave --train.{other} out")
@@ -110,6 +116,10 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
         _fail(one_line(error))
     except ArgumentError as error:
         _fail(plain(str(error)) + "; see --help")
+    except OSError as error:
+        if error.filename is None:  # no file of the user's: a mistake of ours
+            raise
+        _fail(f"cannot write {error.filename2 or error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -2,11 +2,13 @@
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from rnp_pyro.data.image_data import Split
 from rnp_pyro.data.source import Source
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
@@ -15,12 +17,21 @@ KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def read_archive(path: Path) -> Source:
-    """Reads an archive with ``train_images`` uint8 [N, S, S], ``train_labels`` [N], ``test_images``, ``test_labels``.
+    """Read an archive with ``train_images`` uint8 [N, S, S], ``train_labels`` [N], ``test_images``, ``test_labels``.
 
     Nothing in the file is executed: pickled objects are refused.
 
     Raises:
         UserError: The file is truncated or is not such an archive.
+    """
+    return to_source(read_keys(path, KEYS), path)
+
+
+def read_keys(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read the named arrays of a compressed archive; nothing in the file is executed.
+
+    Raises:
+        UserError: The file is truncated, or is no archive with these arrays.
     """
     try:
         with path.open("rb") as file:
@@ -28,7 +39,7 @@ def read_archive(path: Path) -> Source:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it holds a single array")
             with archive:
-                arrays = {key: archive[key] for key in KEYS}
+                return {key: archive[key] for key in keys}
     # What NumPy, zipfile and zlib raise on bytes that were cut off or changed.
     except (
         OSError,
@@ -41,14 +52,13 @@ def read_archive(path: Path) -> Source:
         zlib.error,
     ) as error:
         raise UserError(
-            f"expected a NumPy archive (.npz) with {', '.join(KEYS)}, got {str(path)!r}, which cannot be read "
+            f"expected a NumPy archive (.npz) with {', '.join(keys)}, got {str(path)!r}, which cannot be read "
             f"({one_line(error)}): replace the file"
         ) from error
-    return to_source(arrays, path)
 
 
 def to_source(arrays: dict[str, np.ndarray], path: Path) -> Source:
-    """Checked arrays as tensors.
+    """Return checked arrays as tensors.
 
     Args:
         arrays: One for each of ``KEYS``.
@@ -65,11 +75,13 @@ def to_source(arrays: dict[str, np.ndarray], path: Path) -> Source:
             f"expected training and test images of one size in {str(path)!r}, got {list(train.shape)} and "
             f"{list(test.shape)}: replace the file"
         )
-    return Source(
-        train=torch.from_numpy(train).unsqueeze(1),
-        train_labels=torch.from_numpy(arrays["train_labels"].astype(np.int64)),
-        test=torch.from_numpy(test).unsqueeze(1),
-        test_labels=torch.from_numpy(arrays["test_labels"].astype(np.int64)),
+    return Source(train=_split(arrays, "train"), test=_split(arrays, "test"))
+
+
+def _split(arrays: dict[str, np.ndarray], split: str) -> Split:
+    return Split(
+        torch.from_numpy(arrays[f"{split}_images"]).unsqueeze(1),
+        torch.from_numpy(arrays[f"{split}_labels"].astype(np.int64)),
     )
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 
@@ -24,10 +24,8 @@ class DownloadError(Exception):
     """The message says what was tried and what came of it."""
 
 
-def download(name: str, raw: Path) -> None:
-    """Downloads a data set's files, unpacked and checked by their MD5 sums, into the folder ``raw``.
-
-    Nothing is made there until every file has arrived, and then each appears whole.
+def download_idx(name: str, raw: Path) -> None:
+    """Download the four files of a data set in MNIST's form, unpacked and checked by their MD5 sums.
 
     Args:
         name: torchvision's class, such as ``MNIST``, which knows the addresses, the files and their sums.
@@ -37,20 +35,53 @@ def download(name: str, raw: Path) -> None:
         DownloadError: No address delivered a file, or ``raw`` cannot be written.
     """
     dataset = getattr(torchvision.datasets, name)
+    with _arrivals(raw) as arrivals:
+        for filename, md5 in dataset.resources:
+            _fetch(dataset.mirrors, filename, md5, arrivals)
+
+
+def download_zip(url: str, md5: str, folder: Path, choose: Callable[[Path], Iterable[Path]] | None = None) -> None:
+    """Download a ZIP archive, checked by its MD5 sum, and unpack it.
+
+    Args:
+        url: Its address.
+        md5: Its sum.
+        folder: Where to put what is in it; made if missing.
+        choose: From the folder of what was unpacked, the files and folders to keep; by default all.
+
+    Raises:
+        DownloadError: It did not arrive, or ``folder`` cannot be written.
+    """
+    address, _, filename = url.rpartition("/")
+    with _arrivals(folder) as arrivals:
+        unpacked = Path(arrivals, "unpacked")
+        _fetch([f"{address}/"], filename, md5, str(unpacked))
+        kept = list((choose or Path.iterdir)(unpacked))
+        for path in kept:
+            shutil.move(path, arrivals)
+        shutil.rmtree(unpacked)
+
+
+@contextlib.contextmanager
+def _arrivals(target: Path) -> Iterator[str]:
+    """Lend a folder whose content is moved to ``target`` at the end; nothing is made there before.
+
+    Raises:
+        DownloadError: ``target`` cannot be written.
+    """
     try:
         with tempfile.TemporaryDirectory(prefix="rnp-pyro-") as arrivals:
             with _quiet(), _timeout(_TIMEOUT):
-                for filename, md5 in dataset.resources:
-                    _fetch(dataset.mirrors, filename, md5, arrivals)
-            raw.mkdir(parents=True, exist_ok=True)
+                yield arrivals
+            target.mkdir(parents=True, exist_ok=True)
             for arrival in Path(arrivals).iterdir():
-                _move(arrival, raw / arrival.name)
+                _move(arrival, target / arrival.name)
     except OSError as error:
         raise DownloadError(f"cannot write it: {one_line(error)}") from error
 
 
 def _fetch(mirrors: list[str], filename: str, md5: str, folder: str) -> None:
-    """Downloads one file from the first mirror that has it."""
+    """Download one file from the first mirror that has it."""
     reason = ""
     for mirror in mirrors:
         try:
@@ -66,26 +97,31 @@ def _fetch(mirrors: list[str], filename: str, md5: str, folder: str) -> None:
     raise DownloadError(f"tried {', '.join(mirrors)}: {reason}")
 
 
-def _move(file: Path, target: Path) -> None:
-    """Moves a file, perhaps to another disk, so that ``target`` is never seen half-written."""
+def _move(arrival: Path, target: Path) -> None:
+    """Move a file or folder, perhaps to another disk, so that ``target`` is never seen half-written."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        shutil.copyfile(file, part)
+        if arrival.is_dir():
+            shutil.copytree(arrival, part)
+        else:
+            shutil.copyfile(arrival, part)
         part.replace(target)
     finally:
+        if part.is_dir():
+            shutil.rmtree(part)
         part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Swallows torchvision's messages and progress bars."""
+    """Swallow torchvision's messages and progress bars."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
 
 
 @contextlib.contextmanager
 def _timeout(seconds: float) -> Iterator[None]:
-    """Sets the default timeout of new sockets, and sets it back."""
+    """Set the default timeout of new sockets, and set it back."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,106 +1,127 @@
-"""``folder:PATH``: the user's own images."""
+"""``folder:PATH``: the user's own image files."""
 
-import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import torch
-from jaxtyping import Int64
 
+from rnp_pyro.data.image_data import Split
+from rnp_pyro.data.layout import Layout, read_layout
+from rnp_pyro.data.listing import Listing, list_folder, one_form
 from rnp_pyro.data.source import Request, Source
-from rnp_pyro.data.split import held_out_count, hold_out
+from rnp_pyro.data.white import choose_white
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.colour import any_colour, to_grey
+from rnp_pyro.pictures.formats import KINDS
 from rnp_pyro.pictures.picture import Picture, read_picture
-from rnp_pyro.shapes import ByteImages, Tensor
+from rnp_pyro.shapes import ByteImages
 
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
-_DEBRIS = {"thumbs.db", "desktop.ini", "__macosx"}
-"""What operating systems leave behind; ignored, like all names that begin with a dot."""
-
-_TEST_SHARE = 0.1
 _FEWEST = 4
 """Images: one to test, one to validate, two to train."""
 
+_NAMED = 5
+"""Unreadable files that a refusal names."""
 
-def load_folder(request: Request) -> Source:
-    """Reads all PNG and JPEG files of a folder and its subfolders (see ``read_picture``), in order of their paths.
 
-    The images are grey unless at least one is really coloured. A tenth of them, at least one, is the test part, the
-    same in every run on the same files. If every image lies in a direct subfolder and there are at least two of
-    these, the subfolders are the classes, numbered in order of their names.
+def load(request: Request) -> Source:
+    """Read all image files of a folder and its subfolders (see ``read_picture``), in order of their paths.
+
+    The images are grey unless at least one is really coloured. Splits and classes are those of ``read_layout``. Other
+    files, and what file servers leave behind, are passed over and counted.
 
     Raises:
-        UserError: The folder is missing, has too few images, or a file that is not a sound image (other files are
-            refused by name, except hidden ones); or sizes differ and ``request.mixed_sizes`` is false.
+        UserError: The folder is missing, has too few images, or some that cannot be read (all are looked at before);
+            its splits are half made; or sizes differ and ``request.mixed_sizes`` is false.
     """
     root = Path(request.argument).expanduser()
-    paths = _list_images(root)
-    images = _read_all(root, paths, request)
+    listing = _list_images(root)
+    layout = read_layout(listing.images)
+    pictures = _read_all(root, listing.images, request, request.white)
+    if not request.mixed_sizes:
+        _check_sizes(listing.images, pictures)
+    white, said = choose_white([one.brightest for one in pictures], [one.full for one in pictures], request.white)
+    if white is not None and white != request.white:
+        pictures = _read_all(root, listing.images, request, white)
+    images = torch.stack([picture.pixels for picture in pictures])
     if not any_colour(images):
         images = to_grey(images)
-    labels = _labels(paths)
-    kept, held_out = hold_out(labels, len(images), held_out_count(_TEST_SHARE, len(images)))
-    if labels is None:
-        return Source(images[kept], None, images[held_out], None)
-    return Source(images[kept], labels[kept], images[held_out], labels[held_out])
+    splits = _divide(images, layout, [one_form(path.as_posix()) for path in listing.images])
+    paged = sum(picture.frames > 1 for picture in pictures)
+    pages = [f"of {paged} files with several pictures the first was taken"] if paged else []
+    return Source(
+        train=splits["train"],
+        test=splits.get("test"),
+        validation=splits.get("validation"),
+        class_names=layout.class_names,
+        white=white,
+        notes=(*listing.notes(), *layout.notes, *pages, *said),
+        own=True,
+    )
 
 
-def _list_images(root: Path) -> list[Path]:
-    """Paths below ``root``, sorted. Links to folders are not followed."""
+def _list_images(root: Path) -> Listing:
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise UserError(f"expected a folder of images, got {str(root)!r}, which {what}: name a folder as folder:PATH")
-    found = []
-    for folder, subfolders, files in os.walk(root, onerror=_refuse_folder):
-        subfolders[:] = [name for name in subfolders if not _ignored(name)]
-        found += [Path(folder, name).relative_to(root) for name in files if not _ignored(name)]
-    found.sort(key=lambda path: path.parts)
-    for path in found:
-        if path.suffix.lower() not in _SUFFIXES:
-            raise UserError(
-                f"expected only PNG and JPEG images, got {str(root / path)!r}: move it out of the folder or convert it"
-            )
-    if len(found) < _FEWEST:
+    listing = list_folder(root)
+    if len(listing.images) < _FEWEST:
+        beside = f" and {listing.others()}" if listing.endings else ""
         raise UserError(
-            f"expected at least {_FEWEST} PNG or JPEG images in {str(root)!r}, got {len(found)}: add images or name "
-            "another folder"
+            f"expected at least {_FEWEST} images ({KINDS}) in {str(root)!r}, got {len(listing.images)}{beside}: add "
+            "images or name another folder"
         )
-    return found
+    return listing
 
 
-def _ignored(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _DEBRIS
-
-
-def _refuse_folder(error: OSError) -> NoReturn:
-    raise UserError(f"expected a folder that can be read, got {error.filename!r} ({error.strerror})") from error
-
-
-def _read_all(root: Path, paths: list[Path], request: Request) -> ByteImages:
-    """All images as RGB [N, 3, image_size, image_size]."""
-    first: Picture | None = None
-    pixels = []
+def _read_all(root: Path, paths: Sequence[Path], request: Request, white: float | str) -> list[Picture]:
+    """Read all files, and only then refuse those that cannot be read."""
+    pictures, errors = [], []
     for path in paths:
-        picture = read_picture(root / path, request.image_size)
-        first = first or picture
-        if picture.size != first.size and not request.mixed_sizes:
-            raise UserError(
-                f"expected images of one size, got {str(root / paths[0])!r} of {_text(first.size)} and "
-                f"{str(root / path)!r} of {_text(picture.size)} pixels: have them scaled and centred "
-                "with --mixed_sizes true, or make them equal"
-            )
-        pixels.append(picture.pixels)
-    return torch.stack(pixels)
+        try:
+            level = white if isinstance(white, float | int) else None
+            pictures.append(read_picture(root / path, request.image_size, level, dark_on_white=True))
+        except UserError as error:
+            errors.append((path, str(error)))
+    if len(errors) == 1:
+        raise UserError(errors[0][1])
+    if errors:
+        named = ", ".join(repr(one_form(path.as_posix())) for path, _ in errors[:_NAMED])
+        more = f" and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
+        raise UserError(
+            f"expected images that can be read in {str(root)!r}, got {len(errors)} of {len(paths)} that cannot: "
+            f"{named}{more}; replace or remove them. The first: {errors[0][1]}"
+        )
+    return pictures
 
 
-def _text(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+def _check_sizes(paths: Sequence[Path], pictures: Sequence[Picture]) -> None:
+    """Refuse images of several sizes."""
+    sizes = [picture.size for picture in pictures]
+    common = Counter(sizes).most_common()
+    if len(common) > 1:
+        told = ", ".join(
+            f"{count} of {columns}x{rows} pixels such as {one_form(paths[sizes.index((columns, rows))].as_posix())!r}"
+            for (columns, rows), count in common[:3]
+        )
+        more = f" and {len(common) - 3} other sizes" if len(common) > 3 else ""
+        raise UserError(
+            f"expected images of one size, got {told}{more}: have them scaled and centred with --mixed_sizes true, or "
+            "make them equal"
+        )
 
 
-def _labels(paths: list[Path]) -> Int64[Tensor, "N"] | None:
-    """Classes from ``CLASS/FILE``; None if a path has another depth or all classes are one."""
-    names = sorted({path.parts[0] for path in paths})
-    if len(names) < 2 or any(len(path.parts) != 2 for path in paths):
-        return None
-    return torch.tensor([names.index(path.parts[0]) for path in paths])
+def _divide(images: ByteImages, layout: Layout, files: Sequence[str]) -> dict[str, Split]:
+    """Return the splits that there are, by name."""
+    splits = {}
+    for name in ("train", "validation", "test"):
+        chosen = [at for at, split in enumerate(layout.splits) if split == name]
+        if not chosen:
+            continue
+        labels = [label for at in chosen if (label := layout.labels[at]) is not None]
+        splits[name] = Split(
+            images[chosen],
+            torch.tensor(labels) if len(labels) == len(chosen) and layout.class_names else None,
+            tuple(files[at] for at in chosen),
+        )
+    return splits

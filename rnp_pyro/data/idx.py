@@ -3,6 +3,7 @@
 import gzip
 import math
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,10 @@ _UNSIGNED_BYTE = 8
 """The type code of the format's third byte; the only one that these data sets use."""
 
 
-def find_idx_files(folder: Path) -> dict[str, Path] | None:
-    """The four files in ``folder``, each plain or with ``.gz``, or None if one is missing."""
+def find_idx_files(folder: Path, files: Mapping[str, str] = FILES) -> dict[str, Path] | None:
+    """Return the four files in ``folder``, each plain or with ``.gz``, or None if one is missing."""
     found = {}
-    for key, name in FILES.items():
+    for key, name in files.items():
         candidates = [folder / name, folder / f"{name}.gz"]
         path = next((path for path in candidates if path.is_file()), None)
         if path is None:
@@ -35,18 +36,26 @@ def find_idx_files(folder: Path) -> dict[str, Path] | None:
     return found
 
 
-def read_idx_files(paths: dict[str, Path]) -> Source:
-    """Reads what ``find_idx_files`` found.
+def read_idx_arrays(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Read what ``find_idx_files`` found.
 
     Raises:
         UserError: A file is truncated or in another format.
     """
-    arrays = {key: _read_idx(path) for key, path in paths.items()}
-    return to_source(arrays, paths["train_images"].parent)
+    return {key: _read_idx(path) for key, path in paths.items()}
+
+
+def read_idx_files(paths: Mapping[str, Path]) -> Source:
+    """Read what ``find_idx_files`` found, as a checked source.
+
+    Raises:
+        UserError: A file is truncated or in another format.
+    """
+    return to_source(read_idx_arrays(paths), paths["train_images"].parent)
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """The array in one file, plain or compressed."""
+    """Return the array in one file, plain or compressed."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

@@ -1,23 +1,18 @@
 """The way in: a data set by name."""
 
-from rnp_pyro.data.folder import load_folder
-from rnp_pyro.data.image_data import ImageData
-from rnp_pyro.data.mnist import load_fashion_mnist, load_mnist
+from dataclasses import replace
+
+from rnp_pyro.data.examine import examine
+from rnp_pyro.data.image_data import Appearance, ImageData, Split
 from rnp_pyro.data.resize import resize_images
-from rnp_pyro.data.sample import load_sample
-from rnp_pyro.data.source import Loader, Request
+from rnp_pyro.data.source import Invert, Loader, Request, Source, White
 from rnp_pyro.data.split import held_out_count, hold_out
+from rnp_pyro.data_sets import find_data_set
 from rnp_pyro.errors import UserError
 
-LOADERS: dict[str, Loader] = {
-    "mnist-sample": load_sample,
-    "mnist": load_mnist,
-    "fashion-mnist": load_fashion_mnist,
-    "folder": load_folder,
-}
-"""Name -> loader. A new data set is one file and one line."""
+TEST_SHARE = 0.1
+"""Share of the images that is kept for the test where a data set has no test split."""
 
-_TAKES_ARGUMENT = {"folder"}
 _SMALLEST = 4
 
 
@@ -28,42 +23,99 @@ def load_images(
     image_size: int = 28,
     validation_share: float = 0.05,
     mixed_sizes: bool = False,
+    invert: Invert = "auto",
+    white: White = "auto",
 ) -> ImageData:
-    """Loads a data set and holds out validation images: the same ones in every run, stratified by label.
+    """Load a data set and hold out validation images: the same ones in every run, stratified by label.
 
     Args:
-        name: ``mnist-sample``, ``mnist``, ``fashion-mnist`` or ``folder:PATH``.
+        name: One of ``rnp_pyro.data_sets.known_forms()``.
         data_dir: Folder of the public data sets; default $RNP_DATA, else ``~/.cache/rnp-pyro``.
         image_size: Rows and columns, in pixels; images of another size are resized with antialiasing.
-        validation_share: Share of the training images to hold out, above 0 and under 1; at least one image.
+        validation_share: Share of the training images to hold out, above 0 and under 1; at least one image. A data set
+            with a validation split of its own keeps it.
         mixed_sizes: Whether the images of a folder may differ in size.
+        invert: Whether dark and bright are exchanged; auto: for a user's own grey images with dark ink on a bright
+            ground.
+        white: The value of a user's own pixels that counts as white; full: the largest of their type; auto: the same,
+            or the largest that occurs where that is far less (``choose_white``).
 
     Raises:
         UserError: Anything the user can mend, in one line.
     """
-    request = _request(name, data_dir, image_size, mixed_sizes)
-    source = LOADERS[request.name](request)
-    count = held_out_count(validation_share, len(source.train))
-    kept, held_out = hold_out(source.train_labels, len(source.train), count)
-    train = resize_images(source.train, image_size)
-    labels = source.train_labels
+    data_set, argument = find_data_set(name)
+    check_image_size(image_size)
+    check_white(white)
+    request = Request(data_set.name, argument, data_dir, image_size, mixed_sizes, white)
+    load: Loader = data_set.module.load
+    return finish(load(request), name, image_size, validation_share, invert, data_set.digits)
+
+
+def check_image_size(image_size: int) -> None:
+    """Refuse images too small for parts.
+
+    Raises:
+        UserError: They are.
+    """
+    if image_size < _SMALLEST:
+        raise UserError(f"expected an image size of at least {_SMALLEST} pixels, got {image_size}")
+
+
+def check_white(white: White) -> None:
+    """Refuse what can be no pixel's value.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not isinstance(white, str) and not 0 < white < float("inf"):
+        raise UserError(f"--white must be a number above 0, full or auto, got {white}")
+
+
+def finish(
+    source: Source, name: str, image_size: int, validation_share: float, invert: Invert, digits: bool = False
+) -> ImageData:
+    """Hold out what the source did not, resize, invert if need be, and look for what will spoil the training.
+
+    Args:
+        source: From a loader.
+        name: What the user asked for.
+        image_size: Rows and columns, in pixels.
+        validation_share: As of ``load_images``.
+        invert: As of ``load_images``.
+        digits: Whether the pictures are bright digits on black.
+
+    Raises:
+        UserError: Nothing would be left to train on.
+    """
+    train, test, validation = source.train, source.test, source.validation
+    if test is None:
+        train, test = _divide(train, TEST_SHARE)
+    if validation is None:
+        train, validation = _divide(train, validation_share)
+    splits = {
+        split_name: _resized(split, image_size)
+        for split_name, split in (("train", train), ("validation", validation), ("test", test))
+    }
+    found = examine(splits, invert, source.own)
+    fields: dict = {}
+    for split_name, split in found.splits.items():
+        fields[split_name] = split.images
+        fields |= {f"{split_name}_{what}": getattr(split, what) for what in ("labels", "files", "masks")}
     return ImageData(
         name=name,
-        train=train[kept],
-        validation=train[held_out],
-        test=resize_images(source.test, image_size),
-        train_labels=None if labels is None else labels[kept],
-        validation_labels=None if labels is None else labels[held_out],
-        test_labels=source.test_labels,
+        **fields,
+        class_names=source.class_names,
+        appearance=Appearance(digits, found.inverted, source.white),
+        notes=(*source.notes, *found.notes),
     )
 
 
-def _request(name: str, data_dir: str | None, image_size: int, mixed_sizes: bool) -> Request:
-    """The checked wishes."""
-    kind, _, argument = name.partition(":")
-    known = ", ".join(f"{loader}:PATH" if loader in _TAKES_ARGUMENT else loader for loader in LOADERS)
-    if kind not in LOADERS or bool(argument) != (kind in _TAKES_ARGUMENT):
-        raise UserError(f"expected a data set, one of {known}, got {name!r}")
-    if image_size < _SMALLEST:
-        raise UserError(f"expected an image size of at least {_SMALLEST} pixels, got {image_size}")
-    return Request(kind, argument, data_dir, image_size, mixed_sizes)
+def _divide(split: Split, share: float) -> tuple[Split, Split]:
+    """Split in two, stratified by label: what is kept, and what is held out."""
+    kept, held_out = hold_out(split.labels, len(split), held_out_count(share, len(split)))
+    return split.take(kept), split.take(held_out)
+
+
+def _resized(split: Split, image_size: int) -> Split:
+    masks = None if split.masks is None else resize_images(split.masks, image_size)
+    return replace(split, images=resize_images(split.images, image_size), masks=masks)

@@ -49,15 +49,15 @@ def write_sample(source: Source, out: Path, train_per_class: int, test_per_class
     Raises:
         UserError: A class has too few images, or ``out`` cannot be written.
     """
-    if source.train_labels is None or source.test_labels is None:
+    if source.test is None or source.train.labels is None or source.test.labels is None:
         raise UserError("expected images with labels, got none: a stratified sample needs them")
-    train = draw_sample(source.train_labels, train_per_class, _SEED)
-    test = draw_sample(source.test_labels, test_per_class, _SEED)
+    train = draw_sample(source.train.labels, train_per_class, _SEED)
+    test = draw_sample(source.test.labels, test_per_class, _SEED)
     arrays = {
-        "train_images": source.train[train].squeeze(1).numpy(),
-        "train_labels": source.train_labels[train].to(torch.uint8).numpy(),
-        "test_images": source.test[test].squeeze(1).numpy(),
-        "test_labels": source.test_labels[test].to(torch.uint8).numpy(),
+        "train_images": source.train.images[train].squeeze(1).numpy(),
+        "train_labels": source.train.labels[train].to(torch.uint8).numpy(),
+        "test_images": source.test.images[test].squeeze(1).numpy(),
+        "test_labels": source.test.labels[test].to(torch.uint8).numpy(),
     }
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from jaxtyping import Int64
+from rnp_pyro.data.image_data import Split
 
-from rnp_pyro.shapes import Tensor, UInt8
+Invert = bool | Literal["auto"]
+White = float | Literal["auto", "full"]
 
 
 @dataclass(frozen=True)
@@ -14,10 +16,11 @@ class Request:
 
     Attributes:
         name: Name of the data set without its argument, such as ``mnist`` or ``folder``.
-        argument: What follows the colon of ``folder:PATH``; empty for the others.
+        argument: What follows the colon of ``folder:PATH``; empty without a colon.
         data_dir: Folder with the user's copies of the public data sets, or None.
         image_size: Rows and columns of the images, in pixels.
         mixed_sizes: Whether a folder's images may differ in size.
+        white: The value of a file's pixels that counts as white, or auto, or full for the largest of their type.
     """
 
     name: str
@@ -25,23 +28,30 @@ class Request:
     data_dir: str | None
     image_size: int
     mixed_sizes: bool
+    white: White = "auto"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as its loader found it, 0 to 255, of any size, before validation images are held out.
+    """A data set as its loader found it, 0 to 255, square, of any size.
 
     Attributes:
-        train: Training images.
-        train_labels: Class of each from 0, or None.
-        test: Test images.
-        test_labels: Class of each from 0, or None.
+        train: Training images; validation images are held out from them if there are none.
+        test: Test images, or None: then a tenth of the training images is held out.
+        validation: Validation images, where the data set has a split of its own.
+        class_names: Name of each class that a label counts, or None.
+        white: The value of the files' pixels that counted as white, where it was not the type's largest.
+        notes: What the user is told before training, a line each.
+        own: Whether these are the user's own images, of which nothing is known.
     """
 
-    train: UInt8[Tensor, "train C H W"]
-    train_labels: Int64[Tensor, "train"] | None
-    test: UInt8[Tensor, "test C H W"]
-    test_labels: Int64[Tensor, "test"] | None
+    train: Split
+    test: Split | None = None
+    validation: Split | None = None
+    class_names: tuple[str, ...] | None = None
+    white: float | None = None
+    notes: tuple[str, ...] = ()
+    own: bool = False
 
 
 Loader = Callable[[Request], Source]

@@ -1,5 +1,6 @@
 """One of the user's image files as a square of RGB pixels."""
 
+import contextlib
 import io
 import warnings
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
+from rnp_pyro.pictures.formats import FORMATS, KINDS, without_texts
+from rnp_pyro.pictures.levels import rgb_of
 from rnp_pyro.shapes import Tensor, UInt8
 
 _SMALLEST, _LARGEST = 4, 10_000
@@ -28,39 +31,49 @@ class Picture:
     Attributes:
         size: Columns and rows of the file's image as a viewer shows it, in pixels.
         pixels: The image scaled to fit, in the middle of a square, 0 to 255.
+        brightest: The largest value of the file's pixels.
+        full: The value that is white by the file's type: 255, 65535, or 1.
+        frames: Pictures in the file, of which this is the first.
     """
 
     size: tuple[int, int]
     pixels: UInt8[Tensor, "3 S S"]
+    brightest: float
+    full: float
+    frames: int
 
 
-def read_picture(path: Path, image_size: int) -> Picture:
-    """Reads a PNG or JPEG file, turned as its EXIF orientation says.
+def read_picture(path: Path, image_size: int, white: float | None = None, dark_on_white: bool = False) -> Picture:
+    """Read an image file, turned as its EXIF orientation says.
 
     The image keeps its proportions: its longer side becomes ``image_size`` pixels (bilinear, antialiased) and the
     rest of the square is filled with the median colour of its border. Transparent pixels become black, the empty
-    canvas of the model. 16 bits are scaled to eight. Ink is not inverted: the model paints bright on black, so dark ink
-    on white is best inverted beforehand. Of an animation the first frame counts.
+    canvas of the model. Of an animation, or several pages, the first counts. Dark and bright stay as they are.
+
+    Args:
+        path: A file of one of ``formats.FORMATS``, whatever its ending.
+        image_size: Rows and columns of the square, in pixels.
+        white: The value of the file's pixels that becomes 255; by default the largest that their type has.
+        dark_on_white: Whether what is nearly black on transparent is put on white, or else refused.
 
     Raises:
         UserError: The file is empty, truncated, not an image, too small or too large, or nearly black on transparent.
     """
-    content = _read(path)
-    size, image = _decode(content, path, image_size)
-    return Picture(size, _fit(image, image_size))
+    decoded = _decode(_read(path), path, image_size, _on_white_or_black if dark_on_white else _on_black, white)
+    return Picture(decoded.size, _fit(decoded.image, image_size), decoded.brightest, decoded.full, decoded.frames)
 
 
 def read_upright(path: Path, longest: int) -> tuple[tuple[int, int], UInt8[np.ndarray, "rows columns 3"]]:
-    """Reads a PNG or JPEG file upright, as RGB of at most ``longest`` pixels a side, with its own size before that.
+    """Read an image file upright, as RGB of at most ``longest`` pixels a side, with its own size before that.
 
     Transparent pixels become white where what is drawn on them is dark, else black.
 
     Raises:
         UserError: As ``read_picture``.
     """
-    size, image = _decode(_read(path), path, longest, _on_contrast)
-    image.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=None)
-    return size, np.asarray(image)
+    decoded = _decode(_read(path), path, longest, _on_contrast, None)
+    decoded.image.thumbnail((longest, longest), Image.Resampling.BOX, reducing_gap=None)
+    return decoded.size, np.asarray(decoded.image)
 
 
 def _read(path: Path) -> bytes:
@@ -73,7 +86,7 @@ def _read(path: Path) -> bytes:
     if content is None:
         raise UserError(f"expected an image file, got {str(path)!r}, a broken link or a device: remove it")
     if not content:
-        raise UserError(f"expected a PNG or JPEG image, got {str(path)!r}, which is empty (0 bytes): remove it")
+        raise UserError(f"expected a {KINDS} image, got {str(path)!r}, which is empty (0 bytes): remove it")
     return content
 
 
@@ -81,26 +94,31 @@ Ground = Callable[[Image.Image, Path], Image.Image]
 """From an image with transparent pixels (RGBA) to one without (RGB)."""
 
 
-def _decode(
-    content: bytes, path: Path, image_size: int, ground: Ground | None = None
-) -> tuple[tuple[int, int], Image.Image]:
-    """The size before any reduction, and the image as RGB; both upright."""
+@dataclass(frozen=True)
+class _Decoded:
+    """An upright RGB image; the other fields are those of ``Picture``."""
+
+    size: tuple[int, int]
+    image: Image.Image
+    brightest: float
+    full: float
+    frames: int
+
+
+def _decode(content: bytes, path: Path, image_size: int, ground: Ground, white: float | None) -> _Decoded:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata that do not matter here
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as image:
-                _check_size(image.size, path)
-                columns, rows = image.size
-                on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-                image.draft(None, (2 * image_size, 2 * image_size))  # lets JPEG decode large photographs small
-                upright = _to_rgb(ImageOps.exif_transpose(_shrink(image, 2 * image_size)), path, ground or _on_black)
-                return ((rows, columns) if on_its_side else (columns, rows)), upright
-    except UserError:
-        raise
+            with Image.open(io.BytesIO(without_texts(content)), formats=FORMATS) as image:
+                return _upright(image, path, image_size, ground, white)
+    except UserError as error:
+        if str(path) in str(error):
+            raise
+        raise UserError(f"expected an image of grey or colour, got {str(path)!r}: {error}") from error
     except UnidentifiedImageError as error:
         raise UserError(
-            f"expected a PNG or JPEG image, got {str(path)!r}, whose content is neither: remove it or convert it"
+            f"expected a {KINDS} image, got {str(path)!r}, whose content is none of these: remove it or convert it"
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UserError(
@@ -110,9 +128,23 @@ def _decode(
         ) from error
     except Exception as error:  # decoders raise almost anything on damaged bytes
         raise UserError(
-            f"expected a whole PNG or JPEG image, got {str(path)!r}, which is truncated or damaged "
+            f"expected a whole {KINDS} image, got {str(path)!r}, which is truncated or damaged "
             f"({one_line(error)}): replace it or remove it"
         ) from error
+
+
+def _upright(image: Image.Image, path: Path, image_size: int, ground: Ground, white: float | None) -> _Decoded:
+    _check_size(image.size, path)
+    columns, rows = image.size
+    on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    image.draft(None, (2 * image_size, 2 * image_size))  # lets JPEG decode large photographs small
+    turned = ImageOps.exif_transpose(_shrink(image, 2 * image_size))
+    opaque = ground(turned.convert("RGBA"), path) if turned.has_transparency_data else turned
+    rgb, brightest, full = rgb_of(opaque, white)
+    frames = 1
+    with contextlib.suppress(Exception):  # of pages after the first, which do not matter
+        frames = getattr(image, "n_frames", 1)
+    return _Decoded((rows, columns) if on_its_side else (columns, rows), rgb, brightest, full, frames)
 
 
 def _check_size(size: tuple[int, int], path: Path) -> None:
@@ -124,7 +156,7 @@ def _check_size(size: tuple[int, int], path: Path) -> None:
 
 
 def _shrink(image: Image.Image, enough: int) -> Image.Image:
-    """Divides a huge image by a whole factor, as long as it stays ``enough`` pixels a side: copies of it are small."""
+    """Divide a huge image by a whole factor, as long as it stays ``enough`` pixels a side: copies of it are small."""
     factor = max(image.size) // max(enough, 1024)
     if factor < 2 or image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image
@@ -134,37 +166,23 @@ def _shrink(image: Image.Image, enough: int) -> Image.Image:
     return small
 
 
-def _to_rgb(image: Image.Image, path: Path, ground: Ground) -> Image.Image:
-    """Any mode as eight bits of red, green and blue."""
-    if image.mode.startswith("I"):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    return ground(image.convert("RGBA"), path)
-
-
-def _eight_bits(wide: np.ndarray) -> UInt8[np.ndarray, "rows columns"]:
-    """16 bits of grey as eight, 65535 = 257 * 255, a few rows at a time: sums need more than 16 bits."""
-    narrow = np.empty(wide.shape, np.uint8)
-    for top in range(0, len(wide), 256):
-        narrow[top : top + 256] = (wide[top : top + 256].astype(np.int64) + 128) // 257
-    return narrow
-
-
 def _on_contrast(cut_out: Image.Image, path: Path) -> Image.Image:
     """Transparent pixels become white under dark strokes, else black."""
     alpha = np.asarray(cut_out.getchannel("A")).astype(np.float32)
     grey = np.asarray(cut_out.convert("RGB").convert("L"))
-    dark = (alpha * grey).sum() < 127.5 * alpha.sum()
-    shade = 255 if dark else 0
-    return Image.alpha_composite(Image.new("RGBA", cut_out.size, (shade, shade, shade, 255)), cut_out).convert("RGB")
+    return _on(cut_out, 255 if (alpha * grey).sum() < 127.5 * alpha.sum() else 0)
+
+
+def _on_white_or_black(cut_out: Image.Image, path: Path) -> Image.Image:
+    """Transparent pixels become white where what is drawn would vanish on black, else black."""
+    flat = _on(cut_out, 0)
+    return _on(cut_out, 255) if _vanishes(cut_out, flat) else flat
 
 
 def _on_black(cut_out: Image.Image, path: Path) -> Image.Image:
     """Transparent pixels become black."""
-    flat = Image.alpha_composite(Image.new("RGBA", cut_out.size, (0, 0, 0, 255)), cut_out).convert("RGB")
-    alpha = np.asarray(cut_out.getchannel("A"))
-    if alpha.min() < 255 and alpha.max() > 0 and np.asarray(flat).max() < _DARK:
+    flat = _on(cut_out, 0)
+    if _vanishes(cut_out, flat):
         raise UserError(
             f"expected an image that can be seen on black, which is what transparent pixels become, got {str(path)!r}, "
             "nearly black on transparent: put it on a white background or invert it"
@@ -172,8 +190,19 @@ def _on_black(cut_out: Image.Image, path: Path) -> Image.Image:
     return flat
 
 
+def _on(cut_out: Image.Image, shade: int) -> Image.Image:
+    ground = Image.new("RGBA", cut_out.size, (shade, shade, shade, 255))
+    return Image.alpha_composite(ground, cut_out).convert("RGB")
+
+
+def _vanishes(cut_out: Image.Image, on_black: Image.Image) -> bool:
+    """Return whether something is drawn on transparent that is nearly black."""
+    alpha = np.asarray(cut_out.getchannel("A"))
+    return bool(alpha.min() < 255 and alpha.max() > 0 and np.asarray(on_black).max() < _DARK)
+
+
 def _fit(image: Image.Image, image_size: int) -> UInt8[Tensor, "3 S S"]:
-    """Scales to fit the square and centres."""
+    """Scale to fit the square and centre."""
     scale = image_size / max(image.size)
     columns, rows = (max(1, round(side * scale)) for side in image.size)
     resized = np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR))
@@ -185,6 +214,6 @@ def _fit(image: Image.Image, image_size: int) -> UInt8[Tensor, "3 S S"]:
 
 
 def _border_colour(pixels: np.ndarray) -> np.ndarray:
-    """The median, channel by channel, of the outermost pixels of [rows, columns, 3]."""
+    """Return the median, channel by channel, of the outermost pixels of [rows, columns, 3]."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     return np.median(border, axis=0).astype(np.uint8)

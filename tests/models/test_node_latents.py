@@ -67,6 +67,7 @@ def test_the_scales_are_learned(make_pair: MakePair, images: torch.Tensor):
     assert all(scale.grad is not None and (scale.grad != 0).all() for scale in scales.values())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("guide", ["resnet", "ladder"])
 def test_one_walk_for_guide_and_model_changes_no_gradient(

@@ -72,6 +72,7 @@ def test_permutation_has_every_number_once(seed, count):
     assert permutation(stream_key(Purpose.BATCHES, seed), count).sort().values.tolist() == list(range(count))
 
 
+@pytest.mark.thorough
 def test_permutations_are_uniform():
     num_draws = 3000
     counts = Counter(tuple(permutation(stream_key(Purpose.BATCHES, seed), 3).tolist()) for seed in range(num_draws))

@@ -55,6 +55,7 @@ def test_the_weighted_bound_is_pyros(linear: tuple):
     assert -ours.item() < exact_evidence(pair[0], images).sum().item()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["slope", "scale"])
 def test_both_gradients_have_one_expectation_and_dreg_is_quieter(linear: tuple, name: str):
     """Over many draws; for the guide, and for the model's weights, where they are the same."""
@@ -119,6 +120,7 @@ def chain_gradients(objective: ImportanceWeightedELBO, shift: float, weight: flo
     return torch.stack(gradients)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("weight", [1.0, 0.3, 0.05])
 @pytest.mark.parametrize("shift", [0.0, 0.3])
 def test_both_gradients_agree_at_every_weight_of_the_kl(shift: float, weight: float):
@@ -174,6 +176,7 @@ def test_dreg_vanishes_where_the_guide_is_exact(linear: tuple):
         assert torch.allclose(gradient, torch.zeros_like(gradient), atol=1e-8)
 
 
+@pytest.mark.thorough
 def test_the_closed_kl_is_what_sampling_estimates(make_pair: MakePair, images: torch.Tensor):
     pair = make_pair(guide="ladder", part_term_weight=0.0)
     values = {}

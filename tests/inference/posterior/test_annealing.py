@@ -50,11 +50,13 @@ def test_walkers_end_in_the_posterior(linear: tuple, starts: Starts):
     torch.testing.assert_close(starts.covariance, covariance, atol=0.02, rtol=0.1)
 
 
+@pytest.mark.thorough
 def test_more_is_kept_at_more_temperatures(linear: tuple):
     counts = [anneal(linear[0], 2, AnnealingSettings(kept=kept), seed=0).temperatures for kept in (0.4, 0.7, 0.95)]
     assert counts == sorted(set(counts))
 
 
+@pytest.mark.thorough
 def test_walks_are_functions_of_the_seed(linear: tuple):
     before = torch.get_rng_state().tolist()
     walks = [anneal(linear[0], 2, AnnealingSettings(population=4, settling=2), seed) for seed in (1, 1, 2)]
@@ -97,6 +99,7 @@ def test_walkers_that_span_no_volume_still_have_a_covariance():
         torch.linalg.cholesky(floored_covariance(z, dense))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bridged", [False, True])
 def test_annealed_weights_average_to_the_evidence(linear: tuple, bridged: bool):
     """From the prior, and from a proposal beside the posterior."""

@@ -45,6 +45,7 @@ def within(found: Estimate, expected: float, least: float = 1e-9) -> None:
     assert abs(found.value - expected) < 3.5 * found.standard_error + least
 
 
+@pytest.mark.thorough
 def test_an_exact_guide_has_no_gaps():
     model = LinearGaussian()
     image = draw_images(model, 1)
@@ -62,6 +63,7 @@ def test_an_exact_guide_has_no_gaps():
     assert found.ess > 500
 
 
+@pytest.mark.thorough
 def test_a_diagonal_posterior_leaves_only_the_amortization_gap():
     """It is the divergence of the guide from the posterior; the best normal reaches the evidence."""
     model = LinearGaussian()
@@ -78,6 +80,7 @@ def test_a_diagonal_posterior_leaves_only_the_amortization_gap():
     within(found.approximation, 0.0, least=0.02)
 
 
+@pytest.mark.thorough
 def test_correlations_are_the_approximation_gap():
     """Of all diagonal normals the best has the posterior's precisions: its divergence is known."""
     model = rotated(LinearGaussian(scale=0.4))
@@ -95,6 +98,7 @@ def test_correlations_are_the_approximation_gap():
     assert found.approximation.value + found.amortization.value == pytest.approx(total)
 
 
+@pytest.mark.thorough
 def test_the_best_normal_has_the_posteriors_precisions():
     model = rotated(LinearGaussian(scale=0.4))
     image = draw_images(model, 1)

@@ -112,12 +112,14 @@ def test_direct_subfolders_are_labels(tmp_path):
     assert data.test_labels.bincount().tolist() == [2, 2, 2]
 
 
-@pytest.mark.parametrize("extra", ["loose.png", "ape/deep/x.png"])
-def test_otherwise_there_are_no_labels(tmp_path, extra):
+def test_an_image_beside_the_classes_makes_none_of_them(tmp_path):
     for name in ("ape", "bee"):
         fill(tmp_path / name, 5)
-    save(tmp_path / extra, 5)
-    assert load(tmp_path).train_labels is None
+    save(tmp_path / "loose.png", 5)
+    data = load(tmp_path)
+    assert data.train_labels is None
+    assert data.class_names is None
+    assert any("no classes: 1 image" in note and "'loose.png'" in note for note in data.notes)
 
 
 def test_one_subfolder_is_no_label(tmp_path):
@@ -165,18 +167,24 @@ def test_too_few(tmp_path):
     assert "got 3" in refused(fill(tmp_path, 3))
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "sub/readme", "clip.gif"])
-def test_other_files(tmp_path, name):
+def test_other_files_are_passed_over_and_counted(tmp_path):
     fill(tmp_path)
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_text("text")
-    assert name in refused(tmp_path)
+    for name in ("notes.txt", "sub/readme", "Icon\r", "a.csv", "b.CSV", "ehthumbs.db", ".DS_Store", "scan.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    data = load(tmp_path)
+    assert len(data.train) == 17
+    assert data.notes[0] == (
+        "passed over 8 files that are no images: 2 .csv, 2 without an ending, 1 .db, 1 .heic, 1 .txt, 1 hidden; .heic "
+        "cannot be read here: convert them to PNG to have them"
+    )
 
 
+@pytest.mark.parametrize("name", ["x.jpg", "clip.gif", "y.TIFF"])
 @pytest.mark.parametrize("content", [b"", b"text"])
-def test_false_images(tmp_path, content):
-    (fill(tmp_path) / "x.jpg").write_bytes(content)
-    assert "x.jpg" in refused(tmp_path)
+def test_false_images(tmp_path, name, content):
+    (fill(tmp_path) / name).write_bytes(content)
+    assert name in refused(tmp_path)
 
 
 def test_truncated_image(tmp_path):

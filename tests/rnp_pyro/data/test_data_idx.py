@@ -35,10 +35,10 @@ def test_reads_what_was_written(tmp_path, compressed):
     found = find_idx_files(tmp_path)
     assert found is not None
     source = read_idx_files(found)
-    assert source.train.squeeze(1).tolist() == arrays["train_images"].tolist()
-    assert source.train_labels is not None
-    assert source.train_labels.tolist() == arrays["train_labels"].tolist()
-    assert source.test.squeeze(1).tolist() == arrays["test_images"].tolist()
+    assert source.train.images.squeeze(1).tolist() == arrays["train_images"].tolist()
+    assert source.train.labels is not None
+    assert source.train.labels.tolist() == arrays["train_labels"].tolist()
+    assert source.test.images.squeeze(1).tolist() == arrays["test_images"].tolist()
 
 
 def test_a_missing_file_is_not_found(tmp_path):

@@ -1,15 +1,16 @@
 import pytest
 
 from rnp_pyro.data import load_images
+from rnp_pyro.data_sets import DATA_SETS, known_forms
 from rnp_pyro.errors import UserError
 
 
-@pytest.mark.parametrize("name", ["", "mnits", "mnist:x", "folder", "folder:", "MNIST"])
+@pytest.mark.parametrize("name", ["", "mnits", "mnist:x", "folder", "folder:", "mnist:", "omniglot:two-shot", "MNIST"])
 def test_unknown_names(name):
     with pytest.raises(UserError) as caught:
         load_images(name)
     message = str(caught.value)
-    assert message == (f"expected a data set, one of mnist-sample, mnist, fashion-mnist, folder:PATH, got {name!r}")
+    assert message == f"expected a data set, one of {', '.join(known_forms())}, got {name!r}"
 
 
 @pytest.mark.parametrize("image_size", [0, -1, 3])
@@ -27,3 +28,9 @@ def test_test_images_are_whole_whatever_is_held_out():
     half, few = load_images("mnist-sample", validation_share=0.5), load_images("mnist-sample")
     assert half.test.equal(few.test)
     assert len(half.train) == len(half.validation) == 5000
+
+
+def test_every_data_set_has_its_file():
+    for data_set in DATA_SETS.values():
+        assert callable(data_set.module.load), data_set.name
+        assert data_set.module.__doc__.startswith(f"``{data_set.name}")

@@ -16,8 +16,8 @@ import torch
 from torchvision.datasets import MNIST, FashionMNIST
 
 from rnp_pyro.data import load_images
+from rnp_pyro.data.data_folder import data_folder
 from rnp_pyro.data.idx import FILES
-from rnp_pyro.data.mnist import data_folder
 from rnp_pyro.errors import UserError
 
 REFUSED = "http://127.0.0.1:9/"

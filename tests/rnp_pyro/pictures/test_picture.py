@@ -167,9 +167,9 @@ def test_other_content(tmp_path, content):
 
 
 def test_sound_files_of_other_formats(tmp_path):
-    Image.fromarray(glyph()).save(tmp_path / "a.gif")
-    (tmp_path / "a.gif").rename(tmp_path / "a.png")
-    assert "whose content is neither" in refused(tmp_path / "a.png")
+    Image.fromarray(glyph()).save(tmp_path / "a.tga")
+    (tmp_path / "a.tga").rename(tmp_path / "a.png")
+    assert "whose content is none of these" in refused(tmp_path / "a.png")
 
 
 def test_content_counts_not_the_suffix(tmp_path):

@@ -1,0 +1,106 @@
+"""``array:FILE``: the user's own images in a file of NumPy's, ``.npy`` or ``.npz``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rnp_pyro.data.array_file import read_array_file
+from rnp_pyro.data.array_keys import Keyed, sort_keys
+from rnp_pyro.data.array_labels import number_labels
+from rnp_pyro.data.array_pixels import channels_first, fit_squares, on_black, to_byte_images
+from rnp_pyro.data.image_data import ImageData, Split
+from rnp_pyro.data.load import check_image_size, check_white, finish
+from rnp_pyro.data.source import Invert, Request, Source, White
+from rnp_pyro.errors import UserError
+from rnp_pyro.pictures.colour import any_colour, to_grey
+
+_FEWEST = 4
+"""Images: one to test, one to validate, two to train."""
+
+
+def load(request: Request) -> Source:
+    """Read images, and labels where there are some, by their usual keys; splits as the keys tell them.
+
+    Raises:
+        UserError: The file or what is in it is not what is expected.
+    """
+    path = Path(request.argument).expanduser()
+    return read_arrays(read_array_file(path), str(path), request.image_size, request.white)
+
+
+def images_from_arrays(
+    arrays: Mapping[str, np.ndarray | torch.Tensor],
+    *,
+    name: str = "array",
+    image_size: int | None = None,
+    validation_share: float = 0.05,
+    invert: Invert = "auto",
+    white: White = "auto",
+) -> ImageData:
+    """Return images in memory as a data set, as ``--data array:FILE`` would.
+
+    Args:
+        arrays: NumPy's or torch's, by keys such as ``images`` and ``labels``, or ``x_train``, ``y_train``, ``x_test``.
+        name: What to call the data set.
+        image_size: Rows and columns, in pixels; default: the longer side of the images.
+        validation_share: As of ``load_images``; so are the other two.
+        invert: Whether dark and bright are exchanged.
+        white: The pixels' value that counts as white.
+
+    Raises:
+        UserError: They are not what is expected.
+    """
+    plain = {
+        key: one.detach().cpu().numpy() if isinstance(one, torch.Tensor) else np.asarray(one)
+        for key, one in arrays.items()
+    }
+    size = image_size or max(channels_first(next(iter(sort_keys(plain, name).images.values())), "images").shape[2:])
+    check_image_size(size)
+    check_white(white)
+    return finish(read_arrays(plain, name, size, white), name, size, validation_share, invert)
+
+
+def read_arrays(arrays: Mapping[str, np.ndarray], name: str, image_size: int, white: White) -> Source:
+    """Return arrays as a source.
+
+    Args:
+        arrays: By their keys.
+        name: Where they came from, for messages.
+        image_size: Rows and columns of the square that oblong images are fitted into, in pixels.
+        white: The pixels' value that counts as white, or auto, or full.
+
+    Raises:
+        UserError: They are not what is expected.
+    """
+    keyed = sort_keys(arrays, name)
+    images = {split: channels_first(array, f"the {split} images") for split, array in keyed.images.items()}
+    shapes = {split: one.shape[1:] for split, one in images.items()}
+    if len(set(shapes.values())) > 1:
+        told = ", ".join(f"{split} {list(shape)}" for split, shape in shapes.items())
+        raise UserError(f"expected images of one shape in all splits of {name!r}, got {told}: make them equal")
+    if "test" not in images and len(images["train"]) < _FEWEST:
+        raise UserError(f"expected at least {_FEWEST} images in {name!r}, got {len(images['train'])}: add images")
+    labels, class_names, said = number_labels(keyed, {split: len(one) for split, one in images.items()}, name)
+    pixels, level, scaled = to_byte_images(images, white)
+    pixels = {split: fit_squares(on_black(one), image_size) for split, one in pixels.items()}
+    if pixels["train"].shape[1] == 3 and not any(any_colour(one) for one in pixels.values()):
+        pixels = {split: to_grey(one) for split, one in pixels.items()}
+    splits = {split: Split(one, labels.get(split)) for split, one in pixels.items()}
+    return Source(
+        train=splits["train"],
+        test=splits.get("test"),
+        validation=splits.get("validation"),
+        class_names=class_names,
+        white=level,
+        notes=(*_unused(keyed), *said, *scaled),
+        own=True,
+    )
+
+
+def _unused(keyed: Keyed) -> tuple[str, ...]:
+    """Say which arrays were passed over."""
+    if not keyed.unused:
+        return ()
+    return (f"took the images from {', '.join(keyed.taken)}; passed over {', '.join(keyed.unused[:8])}",)

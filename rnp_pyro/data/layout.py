@@ -1,0 +1,133 @@
+"""Splits and classes of a folder, as the paths of its files tell them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnp_pyro.data.listing import one_form
+from rnp_pyro.errors import UserError
+
+_SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+Folder = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the paths tell.
+
+    Attributes:
+        splits: For each file its split: train, validation or test; all are train where there are no splits.
+        labels: For each file its class from 0; None in splits without classes.
+        class_names: Name of each class, or None.
+        notes: What the user is told, a line each.
+    """
+
+    splits: tuple[str, ...]
+    labels: tuple[int | None, ...]
+    class_names: tuple[str, ...] | None
+    notes: tuple[str, ...]
+
+
+def read_layout(paths: Sequence[Path]) -> Layout:
+    """Find splits and classes in paths such as ``train/ape/1.png``, ``ape/test/1.png`` or ``ape/1.png``.
+
+    A split is a folder named train, test or val (or training, testing, valid, validation), in any letters, at any
+    depth. A class is the uppermost folder that holds images itself, by its path below the split.
+
+    Args:
+        paths: Relative to the data set's folder.
+
+    Raises:
+        UserError: Some images lie in a split and some do not, or there is nothing to train on.
+    """
+    folders = [tuple(one_form(part) for part in path.parts[:-1]) for path in paths]
+    found, notes = _splits(folders, paths)
+    if found is None:
+        splits, below = ["train"] * len(folders), folders
+    else:
+        splits = [split for split, _ in found]
+        below = [folder[:at] + folder[at + 1 :] for folder, (_, at) in zip(folders, found, strict=True)]
+    labels, names, told = _classes(splits, below, paths)
+    return Layout(tuple(splits), labels, names, (*notes, *told))
+
+
+def _splits(folders: Sequence[Folder], paths: Sequence[Path]) -> tuple[list[tuple[str, int]] | None, list[str]]:
+    """Return each file's split and where in its path it stands; None if there are no splits."""
+    found = [_split_of(folder) for folder in folders]
+    present = {split for split, _ in filter(None, found)}
+    outside = [path for path, split in zip(paths, found, strict=True) if split is None]
+    if not present:
+        return None, []
+    if "train" in present and len(present) > 1:
+        if outside:
+            raise UserError(
+                f"expected all images in one of the folders of the splits {', '.join(sorted(present))}, got "
+                f"{len(outside)} of {len(paths)} outside of them, such as {one_form(str(outside[0]))!r}: move them "
+                "into one of these folders, or out of the data set"
+            )
+        return [split for split in found if split], []
+    if len(present) == 1 and not outside:
+        return [("train", at) for _, at in filter(None, found)], []
+    if present == {"train"}:
+        return None, ["the folder train was taken for a class among others, since there is neither test nor val"]
+    raise UserError(
+        f"expected a folder train beside the folder {' and '.join(sorted(present))}, got images in others, such as "
+        f"{one_form(str((outside or paths)[0]))!r}: move what is to be trained on into train/, or rename a class of "
+        "that name"
+    )
+
+
+def _split_of(folder: Folder) -> tuple[str, int] | None:
+    for at, name in enumerate(folder):
+        if name.casefold() in _SPLIT_FOLDERS:
+            return _SPLIT_FOLDERS[name.casefold()], at
+    return None
+
+
+def _classes(
+    splits: Sequence[str], folders: Sequence[Folder], paths: Sequence[Path]
+) -> tuple[tuple[int | None, ...], tuple[str, ...] | None, list[str]]:
+    """Return labels, class names, and what the user is told."""
+    loose = {split for split, folder in zip(splits, folders, strict=True) if not folder}
+    holding = {folder for split, folder in zip(splits, folders, strict=True) if split not in loose}
+    uppermost = {
+        folder: next(folder[:end] for end in range(1, len(folder) + 1) if folder[:end] in holding) for folder in holding
+    }
+    classes = sorted(set(uppermost.values()))
+    none = (None,) * len(paths), None
+    if len(classes) < 2:
+        nested = {folder for folder in folders if folder}
+        beside = [path for path, folder in zip(paths, folders, strict=True) if not folder]
+        notes = (
+            [f"no classes: {len(beside)} images lie beside the folders, such as {one_form(beside[0].name)!r}"]
+            if len(nested) > 1 and beside
+            else []
+        )
+        return *none, notes
+    names = _short(classes)
+    number = {folder: classes.index(upper) for folder, upper in uppermost.items()}
+    labels = tuple(None if split in loose else number[folder] for split, folder in zip(splits, folders, strict=True))
+    notes = [f"the {split} images have no classes: they lie in no folder of their own" for split in sorted(loose)]
+    return labels, names, notes
+
+
+def _short(classes: Sequence[Folder]) -> tuple[str, ...]:
+    """Return the classes' paths without the folders that all have in common, above or below."""
+    start = 0
+    while len({folder[: start + 1] for folder in classes}) == 1:
+        start += 1
+    end = 0
+    while (
+        all(len(folder) - end - 1 > start for folder in classes) and len({folder[-end - 1] for folder in classes}) == 1
+    ):
+        end += 1
+    return tuple("/".join(folder[start : len(folder) - end]) for folder in classes)

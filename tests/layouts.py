@@ -1,0 +1,91 @@
+"""Miniatures of the data sets' official layouts, drawn here."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+MNIST_NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+LETTER_NAMES = tuple(
+    f"emnist-letters-{split}-{what}-ubyte" for split in ("train", "test") for what in ("images-idx3", "labels-idx1")
+)
+
+
+def save(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
+    """Write an image file, in Pillow's mode if one is named."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(pixels)
+    (image.convert(mode, dither=Image.Dither.NONE) if mode else image).save(path)
+
+
+def idx_arrays(classes: int = 10, first: int = 0) -> tuple[np.ndarray, ...]:
+    """Return training images, their labels, test images, their labels: asymmetric, all different."""
+    rng = np.random.default_rng(0)
+    arrays = []
+    for count in (40, 10):
+        arrays += [
+            rng.integers(0, 256, (count, 28, 28), dtype=np.uint8),
+            (np.arange(count) % classes + first).astype("u1"),
+        ]
+    return tuple(arrays)
+
+
+def write_idx(folder: Path, names: tuple[str, ...] = MNIST_NAMES, compressed: bool = False, **kinds: int) -> None:
+    """Write four files in MNIST's format."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in zip(names, idx_arrays(**kinds), strict=True):
+        sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+        content = bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+        if compressed:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+
+
+def character(rng: np.random.Generator) -> np.ndarray:
+    """Return dark strokes on white, 105x105."""
+    image = np.full((105, 105), 255, np.uint8)
+    row, column = rng.integers(10, 60, 2)
+    image[row : row + 30, column : column + 3] = 0
+    image[row : row + 3, column : column + 20] = 0
+    return image
+
+
+def write_omniglot(folder: Path, drawers: int = 4) -> None:
+    """Write two background alphabets of three characters, and one evaluation alphabet of two."""
+    rng = np.random.default_rng(0)
+    number = 0
+    for part, alphabets in (("images_background", {"Greek": 3, "Arcadian": 3}), ("images_evaluation", {"Angelic": 2})):
+        for alphabet, characters in sorted(alphabets.items()):
+            for at in range(1, characters + 1):
+                number += 1
+                for drawer in range(1, drawers + 1):
+                    path = folder / part / alphabet / f"character{at:02d}" / f"{number:04d}_{drawer:02d}.png"
+                    save(path, character(rng), "1")
+
+
+def write_one_shot(folder: Path, runs: int = 3, classes: int = 4) -> None:
+    """Write runs of the one-shot task: item k shows class ``classes - k``."""
+    rng = np.random.default_rng(1)
+    for run in range(1, runs + 1):
+        name, lines = f"run{run:02d}", []
+        for at in range(1, classes + 1):
+            save(folder / name / "training" / f"class{at:02d}.png", character(rng), "1")
+            save(folder / name / "test" / f"item{at:02d}.png", character(rng), "1")
+            lines.append(f"{name}/test/item{at:02d}.png {name}/training/class{classes + 1 - at:02d}.png")
+        (folder / name / "class_labels.txt").write_text("\n".join(lines) + "\n")
+
+
+def write_eth80(folder: Path, kinds: tuple[str, ...] = ("apple", "car"), objects: int = 10) -> None:
+    """Write two views of each object: one bright colour on a bright ground, its mask the upper left quarter."""
+    for kind in kinds:
+        for at in range(1, objects + 1):
+            for view, turn in enumerate((0, 90)):
+                pixels = np.full((128, 128, 3), 200, np.uint8)
+                pixels[:64, :64] = (20 * at, 100 + 50 * view, 30 + 100 * kinds.index(kind))
+                mask = np.zeros((128, 128), np.uint8)
+                mask[:64, :64] = 255
+                name = f"{kind}{at}"
+                save(folder / name / f"{name}-022-{turn:03d}.png", pixels)
+                save(folder / name / "maps" / f"{name}-022-{turn:03d}-map.png", mask)
