@@ -15,6 +15,7 @@ from examples.shared.plain_errors import plain
 from rnp_pyro.config import Config
 from rnp_pyro.data_sets import data_help
 from rnp_pyro.errors import UserError
+from rnp_pyro.tree_sizes import canvas_sizes_for, patch_size_for
 
 BUDGETS = ("minutes", "steps", "epochs", "schedule")
 DEFAULT_PRESET = "quickstart"
@@ -68,14 +69,15 @@ def parse_config(
         UserError: If there is no such preset, or a file is not text.
         ArgumentError: If an option or a file does not fit.
     """
-    given, arguments = take_option("--preset", arguments)
-    preset = DEFAULT_PRESET if given is None else given
+    named, arguments = take_option("--preset", arguments)
+    preset = DEFAULT_PRESET if named is None else named
     start = base or preset_file(preset)
     explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
-    before = [] if base is None else AS_BEFORE
-    values = _parse(parser, [*before, f"--config={start}", *arguments, *cleared])
+    given = [f"--config={start}", *arguments, *cleared]
+    before = AS_BEFORE if base else _sizes(_parse(parser, given))
+    values = _parse(parser, [*before, *given])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
             raise UserError(f"--train.schedule is a budget itself: leave --train.{other} out")
@@ -118,6 +120,15 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
         _fail(plain(str(error)) + "; see --help")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _sizes(values: Namespace) -> list[str]:
+    """Return options for the sizes that suit the images, in force where nothing else names them."""
+    size, levels = values.image_size, len(values.model.tree.num_steps)
+    return [
+        f"--model.tree.canvas_sizes={list(canvas_sizes_for(size, levels))}",
+        f"--model.tree.patch_size={patch_size_for(size, levels)}",
+    ]
 
 
 def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
