@@ -105,6 +105,13 @@ def test_other_keys_are_listed(tmp_path):
     assert "images, x_train" in message
 
 
+def test_an_empty_test_is_none(tmp_path):
+    labels = np.zeros(0, int)
+    data = saved(tmp_path, x_train=blobs(), y_train=LABELS, x_test=blobs()[:0], y_test=labels)
+    assert (len(data.train), len(data.validation), len(data.test)) == (34, 2, 4)
+    assert "there are no test images: some of the training images are held out instead" in data.notes
+
+
 def test_what_is_not_used_is_said(tmp_path):
     data = saved(tmp_path, images=blobs(), ids=np.arange(40))
     assert data.notes == ("took the images from images; passed over ids",)
@@ -118,10 +125,14 @@ def test_what_is_not_used_is_said(tmp_path):
         ({"x_test": blobs()}, "expected images to train on"),
         ({"images": blobs(3)}, "at least 4 images"),
         ({"x_train": blobs(), "x_test": blobs(4, 20, 20)}, "of one shape in all splits"),
+        ({"x_train": blobs()[:30], "x_test": blobs()[30:] / 255}, "got train uint8, test float64: save all as uint8"),
+        ({"x_train": blobs()[:30], "x_test": blobs()[30:] > 9}, "got train uint8, test bool"),
+        ({"images": np.array("text")}, "in one of these orders"),
+        ({"images": blobs(), "labels": np.array(1)}, "expected labels [40]"),
         ({"images": blobs(), "labels": LABELS[:39]}, "expected labels [40]"),
         ({"images": blobs().reshape(40, -1)}, "images.reshape(-1, 28, 28)"),
-        ({"images": blobs()[0]}, "put the dimensions into this order"),
-        ({"images": np.zeros((4, 5, 28, 28), "u1")}, "put the dimensions into this order"),
+        ({"images": blobs()[0]}, "in one of these orders"),
+        ({"images": np.zeros((4, 5, 28, 28), "u1")}, "in one of these orders"),
         ({"images": np.zeros((40, 2, 2), "u1")}, "4 to 10000 pixels a side"),
         ({"images": np.zeros((0, 28, 28), "u1")}, "at least one image"),
         ({"images": blobs().astype("c8")}, "got complex64"),
