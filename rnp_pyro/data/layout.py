@@ -42,7 +42,8 @@ def read_layout(paths: Sequence[Path]) -> Layout:
     """Find splits and classes in paths such as ``train/ape/1.png``, ``ape/test/1.png`` or ``ape/1.png``.
 
     A split is a folder named train, test or val (or training, testing, valid, validation), in any letters, at any
-    depth; so is ``my-train`` beside ``my-test``. A class is the uppermost folder that holds images itself, by its path below the split.
+    depth; so is ``my-train`` beside ``my-test``. A class is the uppermost folder that holds images itself, by its path
+    below the split.
 
     Args:
         paths: Relative to the data set's folder.
