@@ -6,14 +6,20 @@ BIN := .venv/bin
 # One stamp an interpreter: another PYTHON makes the environment anew.
 NAME := $(notdir $(PYTHON))
 
-.PHONY: help train test check format clean
+.PHONY: help train test test-fast test-slow check format clean
 
 help:
 	@echo "make train   train the quickstart recursive neural program (ARGS='--train.minutes 1' adds options)"
-	@echo "make test    run the tests as CI does"
-	@echo "make check   format, lint, types, import contracts, tests"
+	@echo "make test    run the tests as CI does: all but the slow ones, with every two choices combined (minutes)"
+	@echo "make check   format, lint, types, import contracts, then the tests of make test"
 	@echo "make format  apply the formatter"
 	@echo "make clean   remove .venv"
+	@echo
+	@echo "Tests come in three tiers, by markers (pyproject.toml says what each is for):"
+	@echo "  make test-fast  unmarked: each file's laws (under a minute); the same as pytest alone"
+	@echo "  make test       and thorough: what trains, starts a process or takes over 0.3 s"
+	@echo "  make test-slow  slow alone: the full matrix of choices and long checks (an hour)"
+	@echo "ARGS passes options on: make test ARGS=tests/guides"
 
 .venv/.runtime-$(NAME): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d: choose one with PYTHON=python3.12" % v)'
@@ -30,6 +36,12 @@ train: .venv/.runtime-$(NAME)
 
 test: .venv/.dev-$(NAME)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-fast: .venv/.dev-$(NAME)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: .venv/.dev-$(NAME)
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: .venv/.dev-$(NAME)
 	$(BIN)/ruff format --check .

@@ -15,6 +15,7 @@ from typing import Any
 from examples import evaluate, train_svi
 from examples.ablation.plan import AblateConfig, Plan, Variant, make_plan, read
 from examples.ablation.table import by_variant, table
+from examples.evaluation.config import MOST_PARTICLES
 from examples.shared.cli import make_parser, one_line, run_command
 from examples.shared.report import git_commit, versions
 from examples.shared.run import open_trained
@@ -43,6 +44,8 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
     for name in ("particles", "images"):
         if getattr(config, name) < 1:
             raise UserError(f"--{name} must be at least 1, got {getattr(config, name)}")
+    if config.particles > MOST_PARTICLES:
+        raise UserError(f"--particles must be within 1 to {MOST_PARTICLES:,}, got {config.particles:,}")
     plan = make_plan(config, load_images(config.data))
     out = Path(config.out)
     _open(out, config)

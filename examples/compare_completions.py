@@ -16,10 +16,12 @@ from examples.shared.cli import check_output, make_parser, run_command
 from examples.shared.report import git_commit, versions
 from examples.shared.run import Run, open_trained
 from inference.completion.fillings import Search
+from inference.estimates import standard_error
 from inference.predictive import Weighed, programs_of, resample, take
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.mask import seen_pixels
+from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import Float, Tensor
 
 DESCRIPTION = (
@@ -94,8 +96,7 @@ def main(config: CompareConfig) -> dict[str, float]:
         raise UserError(f"--first must be at least 0, got {config.first}")
     if not 0 <= config.rounds <= 100:
         raise UserError(f"--rounds must be within 0 to 100, got {config.rounds}")
-    if not 0 <= config.seed < 2**63:
-        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    check_seed("--seed", config.seed)
     if config.json is not None:
         check_output("--json", Path(config.json), config.overwrite)
     runs = [open_trained(Path(path)) for path in (config.run, config.baseline)]
@@ -103,7 +104,7 @@ def main(config: CompareConfig) -> dict[str, float]:
     one, other = (_errors(run, config) for run in runs)
     share = (one.whole < other.whole).double().mean().item()
     difference = one.whole - other.whole
-    error = difference.std().item() / config.images**0.5 if config.images > 1 else float("nan")
+    error = standard_error(difference)
     numbers = {
         "images": config.images,
         "first": config.first,

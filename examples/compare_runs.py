@@ -5,13 +5,15 @@ Runs that share a seed, and so their weights at the start, batches and noise, ar
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from math import sqrt
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
+
+import torch
 
 from examples.shared.cli import make_parser, run_command
 from examples.shared.run import read_settings
+from inference.estimates import standard_error
 from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
@@ -90,7 +92,7 @@ def main(config: CompareConfig) -> dict[str, Difference]:
 def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
     """Average the differences of two or more pairs."""
     differences = [other - one for one, other in pairs]
-    return Difference(mean(differences), stdev(differences) / sqrt(len(differences)))
+    return Difference(mean(differences), standard_error(torch.tensor(differences, dtype=torch.float64)))
 
 
 def _check_alike(option: str, runs: Sequence[str]) -> None:

@@ -17,13 +17,14 @@ from examples.benchmarking.timing import medians
 from examples.shared.cli import make_parser, run_command
 from examples.shared.memory import keep_freed_memory
 from examples.shared.pair import build_pair
-from inference.evaluate import seeded
+from inference.contexts import seeded
 from inference.objectives.elbo import RecordingELBO
 from inference.training.task import Weights
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
-from rnp_pyro.fast.generated import Head, add_gradients, generate, no_gradient
-from rnp_pyro.fast.unroll import Recurrence, default_chunk, run_backward, run_forward
+from rnp_pyro.fast.generated import HeadInput, add_gradients, generate, no_gradient
+from rnp_pyro.fast.recurrence import Recurrence, run_forward
+from rnp_pyro.fast.unroll import Chunk, chunk_gradients, decode_patches, default_chunk
 from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.shapes import Latent, Tensor
@@ -150,23 +151,15 @@ def _stages(batch_size: int) -> list[Stage]:
 
 def _engine_stages(tree: Tree, batch_size: int) -> Iterator[Stage]:
     """Trunks, heads and recurrence of all programs of all images."""
-    num_programs = batch_size * sum(
-        prod(level.num_steps for level in tree.levels[:depth]) for depth in range(len(tree.levels))
-    )
-    level, shapes = tree.levels[0], tree.hypernets.shapes
+    num_programs = batch_size * sum(prod(tree.assembly.num_steps[:depth]) for depth in range(tree.num_levels))
+    num_steps, shapes = tree.assembly.num_steps[0], tree.hypernets.shapes
     z = torch.randn(num_programs, tree.latent_size, requires_grad=True)
     chunk = min(num_programs, default_chunk(z, shapes))
-    recurrence = Recurrence(
-        shapes, level.num_steps, tree.rendering.state_activation, level.limits.gain, chunk, recompute=False
-    )
+    gain = tree.limits(tree.num_levels).gain
+    recurrence = Recurrence(shapes, tree.patch_decoder, tree.state_activation, gain, chunk, recompute=False)
     state, policy = tree.hypernets.at(1)
     chunks = [(_head(state, part), _head(policy, part)) for part in z.detach().split(chunk)]
     made = [generate(heads, shapes) for heads in chunks]
-    tapes = [run_forward(one, recurrence) for one in made]
-    errors = [
-        (torch.randn_like(tape.decoder[0, ..., :-1]), torch.randn_like(tape.actions), torch.randn_like(tape.patches))
-        for tape in tapes
-    ]
     sums = no_gradient(state.heads.weight, state.heads.bias), no_gradient(policy.heads.weight, policy.heads.bias)
 
     def trunks() -> None:
@@ -178,8 +171,11 @@ def _engine_stages(tree: Tree, batch_size: int) -> Iterator[Stage]:
             add_gradients(found, one, sums)
 
     def run() -> None:
-        for one, error in zip(made, errors, strict=True):
-            run_backward(one, run_forward(one, recurrence), error, recurrence)
+        for one, layers in zip(chunks, made, strict=True):
+            tape = run_forward(layers, recurrence, num_steps)
+            decoded = decode_patches(layers, tape, recurrence, differentiable=True)
+            errors = (tape.latents, tape.actions, decoded.patches.detach())
+            chunk_gradients(one, Chunk(tape, layers, decoded), errors, recurrence)
 
     generated = num_programs * sum(shape.num_parameters for shape in shapes)
     trunk_weights = sum(parameter.numel() for hypernet in (state, policy) for parameter in hypernet.trunk.parameters())
@@ -192,8 +188,8 @@ def _engine_stages(tree: Tree, batch_size: int) -> Iterator[Stage]:
 
 
 @torch.no_grad()
-def _head(hypernet: Hypernet, z: Latent) -> Head:
-    return Head(hypernet.features(z), hypernet.heads.weight.detach(), hypernet.heads.bias.detach())
+def _head(hypernet: Hypernet, z: Latent) -> HeadInput:
+    return HeadInput(hypernet.features(z), hypernet.heads.weight.detach(), hypernet.heads.bias.detach())
 
 
 def _fold_stage(tree: Tree, batch_size: int) -> Stage:
@@ -206,8 +202,8 @@ def _fold_stage(tree: Tree, batch_size: int) -> Stage:
     ]
     parse = Parse(drawn.root, tuple(levels))
     places = [
-        batch_size * prod(above.num_steps for above in tree.levels[: depth + 1]) * prod(level.canvas_size)
-        for depth, level in enumerate(tree.levels)
+        batch_size * prod(tree.assembly.num_steps[: depth + 1]) * prod(size)
+        for depth, size in enumerate(tree.assembly.canvas_sizes)
     ]
     pixels = sum(places) + places[0]  # the coarse image pastes the parts once more
     numbers = sum(nodes.patch.numel() + nodes.pose.numel() for nodes in levels)

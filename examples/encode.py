@@ -18,7 +18,8 @@ from examples.shared.devices import launch
 from examples.shared.pair import Pair
 from examples.shared.report import EVALUATION_SEED
 from examples.shared.run import open_trained
-from inference.evaluate import CHUNK, TakeMeans, evaluating
+from inference.bounds import CHUNK, TakeMeans
+from inference.contexts import evaluating
 from inference.objectives.elbo import random_sites
 from inference.predictive import unfold_as_drawn
 from rnp_pyro.checkpoint import write_atomically

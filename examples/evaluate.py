@@ -28,7 +28,7 @@ from examples.shared.memory import keep_freed_memory
 from examples.shared.report import EVALUATION_SEED, git_commit, versions
 from examples.shared.run import Run, open_trained
 from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, save_netcdf
-from inference.evaluate import latent_means, reconstruct
+from inference.bounds import latent_means, reconstruct
 from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
 from inference.objectives.elbo import Terms
 from inference.refinement import check_refinement

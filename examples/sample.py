@@ -27,6 +27,7 @@ from rnp_pyro.errors import UserError
 from rnp_pyro.figures.printing import PrintedImage, on_paper
 from rnp_pyro.part_tree.value import select, tree_value
 from rnp_pyro.pictures.mask import seen_pixels
+from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import Bool, Float, Tensor
 from rnp_pyro.tree import Tree
 
@@ -253,8 +254,7 @@ def _check(config: SampleConfig) -> None:
         raise UserError(f"--rounds must be within 0 to 100, got {config.rounds}")
     if not 0 <= config.temperature <= 100:
         raise UserError(f"--temperature must be within 0 to 100, got {config.temperature:g}")
-    if not 0 <= config.seed < 2**40:
-        raise UserError(f"--seed must be within [0, 2^40), got {config.seed}")
+    check_seed("--seed", config.seed)
     given = bool(config.given or config.index)
     if config.mask is not None and not given:
         raise UserError("--mask hides a part of an image: name one with --given FILE or --index N")

@@ -1,5 +1,7 @@
 """A guide whose posterior of the root latent is a normalizing flow, conditioned on the image."""
 
+from typing import Any
+
 import pyro
 import torch
 from pyro.distributions import ConditionalTransformedDistribution, Normal
@@ -21,10 +23,11 @@ HIDDEN_SIZE = 64
 
 
 class FlowGuide(PyroModule):
-    """q(z^K | x): a diagonal normal pushed through affine couplings (Dinh et al. 2017), all given the image.
+    """q(z^K | x): a diagonal normal pushed through affine couplings (Dinh et al. 2017), all conditioned on the image.
 
-    Couplings have a closed inverse, so that any latent can be scored, not only the guide's own draws. They start as the
-    identity: the guide starts as the diagonal one. Nodes, where they are random, follow the prior given the root.
+    Couplings have an inverse in closed form, so that any latent can be scored, not only the guide's own draws. They
+    start as the identity, so that the guide starts as the diagonal one. Nodes, where they are random, follow the prior
+    given the root.
 
     Args:
         encoder: From images to features.
@@ -50,15 +53,23 @@ class FlowGuide(PyroModule):
         layers = [layer for coupling in self.couplings for layer in (coupling, Permute(self.order))]
         flow = ConditionalTransformedDistribution(Normal(loc, scale).to_event(1), layers)
         with pyro.plate("images", images.shape[-4], dim=-1):
-            with own_precision(loc):  # a narrow draw would not be where the inverse scores it
-                z = pyro.sample(self.site, flow.condition(features.to(loc)))  # [*batch images] | [Z]
+            z = pyro.sample(self.site, flow.condition(features.to(loc)))  # [*batch images] | [Z]
             draw_nodes(self.tree, z)
         return z
 
 
+class OwnPrecisionNet(ConditionalDenseNN):
+    """The network of a coupling, at its own width wherever it is run: a value is scored after it was drawn."""
+
+    def forward(self, x: Tensor, context: Tensor) -> Any:
+        """Return shift and log scale; arguments are the parent's."""
+        with own_precision(x):
+            return super().forward(x, context)
+
+
 def _coupling(latent_size: int, context_size: int) -> ConditionalAffineCoupling:
     kept = latent_size // 2
-    network = ConditionalDenseNN(kept, context_size, [HIDDEN_SIZE], [latent_size - kept, latent_size - kept])
+    network = OwnPrecisionNet(kept, context_size, [HIDDEN_SIZE], [latent_size - kept, latent_size - kept])
     for parameter in network.layers[-1].parameters():
         nn.init.zeros_(parameter)
     return ConditionalAffineCoupling(kept, network)

@@ -28,17 +28,18 @@ from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder, keep_variance
 from rnp_pyro.program import ACTION_SIZE
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
+from rnp_pyro.sites import ACTION, STATE, kind_of
 from rnp_pyro.tree import Tree
 
 HIDDEN_SIZE = 128
 
 SMALLEST_PRECISION = 1e-3
-"""Of a message, as a share of the prior's: one that says nothing keeps its gradient."""
+"""Smallest precision of a message, as a share of the prior's. A weak message keeps its gradient."""
 
 
 @runtime_checkable
 class Messages(Protocol):
-    """What the image says of a node, before the prior is looked at."""
+    """What the image says about a node, before it is combined with the prior."""
 
     def __call__(
         self, name: str, images: Canvas, loc: Tensor, scale: Tensor, context: Context
@@ -57,7 +58,7 @@ class Messages(Protocol):
 
 @runtime_checkable
 class Unfolds(Protocol):
-    """What the guide walks: a tree, or what unfolds as one."""
+    """A tree, or anything that unfolds as one, for the guide to walk."""
 
     def unfold(self, z: Latent, draw: Draw) -> Any:
         """Draw all nodes below a root latent, parents first."""
@@ -72,7 +73,7 @@ class LadderGuide(PyroModule):
         latent_size: |z|.
         site: Name of the root latent's sample site.
         tree: The model's.
-        messages: From a place in the image to what it says of the node there.
+        messages: From a place in the image to the message to the node there.
     """
 
     def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Unfolds, messages: Messages) -> None:
@@ -118,7 +119,7 @@ class CropMessages(nn.Module):
 
     They see the crop, what the canvas so far leaves of it unexplained, and the prior's mean. A state's crop is the
     node's own frame, an action's its parent's. Mean and precision are in units of the prior's scale, whatever that is,
-    so that the guide starts near the prior: a message's precision is a fourteenth of it.
+    so that the guide starts near the prior. A message's precision starts at a fourteenth of the prior's.
 
     Args:
         tree: The model's tree.
@@ -130,23 +131,23 @@ class CropMessages(nn.Module):
         channels = tree.image_shape[0]
         # A state is seen on the canvas that its own program draws on, a leaf on its patch, an action on its parent's.
         own = [
-            tree.rendering.patch_shape[1:],
-            *(tree.settings(level).canvas_size for level in range(1, tree.num_levels)),
+            tree.patch_shape[1:],
+            *(tree.canvas_size(level) for level in range(1, tree.num_levels)),
         ]
-        parents = [tree.settings(level + 1).canvas_size for level in range(tree.num_levels)]
-        self.grids = {"z": own, "action": parents}
+        parents = [tree.canvas_size(level + 1) for level in range(tree.num_levels)]
+        self.grids = {STATE: own, ACTION: parents}
         self.networks = nn.ModuleDict()
         for kind in tree.node_scales.log_scales:
-            size = ACTION_SIZE if kind == "action" else tree.latent_size
+            size = ACTION_SIZE if kind == ACTION else tree.latent_size
             for level, (rows, columns) in enumerate(self.grids[kind]):
                 self.networks[f"{kind}_{level}"] = _message_network(2 * channels * rows * columns + size, size)
 
     def forward(self, name: str, images: Canvas, loc: Tensor, scale: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """See :class:`Messages`."""
-        kind = name.split(".")[0]
+        kind = kind_of(name)
         size = self.grids[kind][context.level]
         seen = crop(_for_each_node(images, context.pose), context.pose, size)
-        explained = context.canvas if kind == "action" else crop(context.canvas, context.pose_in_parent, size)
+        explained = context.canvas if kind == ACTION else crop(context.canvas, context.pose_in_parent, size)
         features = torch.cat([seen.flatten(-3), (seen - explained).flatten(-3), loc], dim=-1)
         raw = self.networks[f"{kind}_{context.level}"](features)
         shift, raw_precision = raw.to(torch.promote_types(raw.dtype, torch.float32)).chunk(2, dim=-1)
@@ -161,7 +162,7 @@ def _for_each_node(
 
 
 def _message_network(in_size: int, size: int) -> nn.Sequential:
-    """Make a network whose messages start weak, a fourteenth of the prior's precision: softplus(-2.6) = 0.07."""
+    """Make a network whose messages start weak, at a fourteenth of the prior's precision: softplus(-2.6) = 0.07."""
     last = nn.Linear(HIDDEN_SIZE, 2 * size)
     nn.init.normal_(last.weight, std=0.01)
     nn.init.zeros_(last.bias[:size])

@@ -1,8 +1,8 @@
-"""What was inferred, as ArviZ's groups in one netCDF file, which ArviZ 0.23 and 1.x both open.
+"""Inference results as ArviZ's groups in one netCDF file that ArviZ 0.23 and 1.x both open.
 
-xarray writes the groups, so no version of ArviZ is asked. The draws of ``posterior`` are the guide's, resampled by
-their Pareto-smoothed weights, so that they are equally likely draws from the model's posterior as far as k-hat can be
-trusted; ``posterior_predictive`` and ``log_likelihood`` are of these. ``sample_stats`` holds the weights of all
+xarray writes the groups, so that no version of ArviZ is needed. The draws of ``posterior`` are the guide's, resampled
+by their Pareto-smoothed weights, so that they are equally likely draws from the model's posterior as far as k-hat can
+be trusted; ``posterior_predictive`` and ``log_likelihood`` are of these. ``sample_stats`` holds the weights of all
 particles. An image's pixels are called ``pixels``, since ``image`` is a dimension.
 """
 
@@ -18,16 +18,16 @@ from jaxtyping import Int64
 from pyro import poutine
 from pyro.nn import PyroModule
 
-from inference.completion.masking import IMAGE_SITE
+from inference.contexts import evaluating, seeded
 from inference.diagnostics import psis, reff_for_0_23, tail_size
-from inference.evaluate import evaluating, seeded
 from inference.importance import bound, draw_again, effective_sample_size
 from inference.objectives.elbo import Terms, random_sites
 from inference.predictive import unfold_as_drawn
-from inference.seeds import PREDICTIONS, RESAMPLING, derive_seed
 from rnp_pyro.affine import identity_pose
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.sites import IMAGE
+from rnp_pyro.streams import Use, derive_seed
 from rnp_pyro.tree import Tree
 
 NUM_DRAWS = 100
@@ -75,7 +75,7 @@ def arviz_groups(model: PyroModule, guide: PyroModule, weighed: WeighedImages) -
     log_weight = -weighed.terms.neg_elbo
     particles = choose_particles(log_weight[:, : len(shown)], NUM_DRAWS, seed)
     log_likelihood = -weighed.terms.reconstruction[:, : len(shown)].gather(0, particles)
-    noise = seeded(derive_seed(seed, PREDICTIONS), images.device)
+    noise = seeded(derive_seed(seed, Use.PREDICTIONS), images.device)
     with evaluating(model, guide), pyro.validation_enabled(False), noise:
         chunks = [
             _predict(model, draw_again(guide, shown[one], particles[:, one], seed, torch.arange(len(shown))[one]))
@@ -112,7 +112,7 @@ def choose_particles(
 ) -> Int64[Tensor, "draws images"]:
     """Choose particles of each image with probabilities that are their smoothed weights, with replacement."""
     weight = torch.from_numpy(psis(log_weight.numpy()).log_weight).exp()
-    generator = torch.Generator().manual_seed(derive_seed(seed, RESAMPLING))
+    generator = torch.Generator().manual_seed(derive_seed(seed, Use.RESAMPLING))
     return torch.multinomial(weight.T, num_draws, replacement=True, generator=generator).T
 
 
@@ -153,8 +153,8 @@ def _predict(
         images = latents[decoder.root_site].new_zeros(num_images, *decoder.image_shape)
     with pyro.plate("particles", NUM_DRAWS, dim=-2):
         sites = random_sites(poutine.trace(poutine.condition(model, data=latents)).get_trace(images))
-    latents = {name: site["value"] for name, site in sites.items() if name != IMAGE_SITE}
-    return programs(decoder, latents), _compact(sites["image"]["fn"].sample())
+    latents = {name: site["value"] for name, site in sites.items() if name != IMAGE}
+    return programs(decoder, latents), _compact(sites[IMAGE]["fn"].sample())
 
 
 def programs(decoder: Any, latents: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -176,8 +176,8 @@ def node_levels(decoder: Any) -> Variables:
     """Return the level of each node, in the order of :func:`programs`."""
     levels, nodes = [decoder.num_levels], 1
     if isinstance(decoder, Tree):
-        for settings, level in zip(decoder.levels, reversed(range(decoder.num_levels)), strict=True):
-            nodes *= settings.num_steps
+        for level in reversed(range(decoder.num_levels)):
+            nodes *= decoder.num_steps(level + 1)
             levels += [level] * nodes
     return {"level": (("node",), np.array(levels))}
 

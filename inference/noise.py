@@ -16,7 +16,7 @@ from rnp_pyro.shapes import Float, Tensor
 
 
 @dataclass(frozen=True)
-class Move:
+class NoiseMove:
     """A site's shift and log stretch, for each image; both 0 leave it where it is.
 
     Args:
@@ -28,7 +28,7 @@ class Move:
     log_stretch: Float[Tensor, "images *event"]
 
 
-Moves = dict[str, Move]
+NoiseMoves = dict[str, NoiseMove]
 """From the names of a guide's sites."""
 
 
@@ -39,7 +39,7 @@ class MoveNoise(Messenger):
         moves: By site; what is drawn has their gradients.
     """
 
-    def __init__(self, moves: Moves) -> None:
+    def __init__(self, moves: NoiseMoves) -> None:
         super().__init__()
         self.moves = moves
 
@@ -57,7 +57,7 @@ def with_moved_noise(fn: Distribution, shift: Float[Tensor, "*batch"], log_stret
         log_stretch: ``[images *event]``.
 
     Raises:
-        UserError: If it is no function of normal noise.
+        UserError: If it is not a function of normal noise.
     """
     if isinstance(fn, Independent):
         return with_moved_noise(fn.base_dist, shift, log_stretch).to_event(fn.reinterpreted_batch_ndims)

@@ -1,6 +1,6 @@
 """Programs sampled from the prior, from the posterior given images, and given a part of an image.
 
-How programs that explain a part of an image are found is in ``fillings.py``.
+``completion/fillings.py`` finds programs that explain a part of an image.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,16 +15,18 @@ from pyro.nn import PyroModule
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 
+from inference.bounds import CHUNK, centre
 from inference.completion.fillings import Latents, Search, weigh_one
-from inference.completion.masking import IMAGE_SITE, hide
+from inference.completion.masking import hide
+from inference.contexts import evaluating, seeded
 from inference.diagnostics import TRUSTED_KHAT, psis
-from inference.evaluate import CHUNK, centre, evaluating, seeded
 from inference.importance import effective_sample_size
 from inference.objectives.elbo import random_sites
-from inference.seeds import PROPOSALS, RESAMPLING, derive_seed
 from rnp_pyro.draw import Context
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.shapes import Bool, Canvas, Float, Tensor
+from rnp_pyro.sites import IMAGE
+from rnp_pyro.streams import Use, derive_seed
 from rnp_pyro.tree import Tree
 
 
@@ -75,7 +77,7 @@ class Temper(Messenger):
     """Draw every latent nearer to its mean or further from it: ``mean + temperature (draw - mean)``.
 
     Args:
-        temperature: At least 0; 1 leaves draws as they are, 0 gives means. A normal's standard deviation is multiplied.
+        temperature: Factor of a normal's standard deviation, at least 0. 1 leaves draws as they are, 0 returns means.
     """
 
     def __init__(self, temperature: float) -> None:
@@ -108,7 +110,7 @@ def sample_prior(
     with evaluating(model), seeded(seed, like.device), Temper(temperature):
         for begin in range(0, num_samples, CHUNK):
             blank = like.new_zeros(min(CHUNK, num_samples - begin), *image_shape)
-            trace = poutine.trace(poutine.block(model, hide=[IMAGE_SITE])).get_trace(blank)
+            trace = poutine.trace(poutine.block(model, hide=[IMAGE])).get_trace(blank)
             chunks.append({name: site["value"] for name, site in random_sites(trace).items()})
     return programs_of(model, {name: torch.cat([one[name] for one in chunks]) for name in chunks[0]}, image_shape)
 
@@ -123,7 +125,7 @@ def programs_of(model: PyroModule, latents: Mapping[str, Tensor], image_shape: t
             blank = next(iter(chunk.values())).new_zeros(len(next(iter(chunk.values()))), *image_shape)
             with poutine.trace() as tracer:
                 canvases.append(poutine.condition(model, data=chunk)(blank))
-            means.append(random_sites(tracer.trace)[IMAGE_SITE]["fn"].mean)
+            means.append(random_sites(tracer.trace)[IMAGE]["fn"].mean)
             if isinstance(model.decoder, Tree):
                 parses.append(unfold_as_drawn(model.decoder, chunk))
     parse = _join_parses(parses) if parses else None
@@ -157,16 +159,16 @@ def weigh_given(
         guide: The posterior program, the proposal.
         images: ``[N C H W]`` as the likelihood wants them, on the modules' device; unseen pixels are not looked at.
         seen: Which pixels are seen; all of them: the posterior given whole images.
-        search: How hard to look.
+        search: The search's settings.
         advance: Told how many images are done.
 
     Returns:
-        The weighed particles. Those of an image depend on the seed, its pixels and its position only.
+        The weighed particles. Those of an image depend only on the seed, its pixels and its position.
     """
     found = []
     with evaluating(model, guide), pyro.validation_enabled(False):
         for index, image in enumerate(images):
-            with seeded(derive_seed(search.seed, PROPOSALS, index), images.device):
+            with seeded(derive_seed(search.seed, Use.PROPOSALS, index), images.device):
                 found.append(weigh_one(model, guide, hide(image[None], seen), seen, search))
             advance(1)
     log_weight = torch.cat([one.log_weight for one in found], dim=-1)
@@ -189,7 +191,7 @@ def resample(weighed: Weighed, num_samples: int, seed: int = 0) -> Int64[Tensor,
     Returns:
         Which particles, in decreasing order of their weight.
     """
-    with seeded(derive_seed(seed, RESAMPLING), weighed.smoothed.device):
+    with seeded(derive_seed(seed, Use.RESAMPLING), weighed.smoothed.device):
         chosen = torch.multinomial(weighed.smoothed.exp().T, num_samples, replacement=True).T
     order = weighed.smoothed.gather(0, chosen).argsort(dim=0, descending=True)
     return chosen.gather(0, order)

@@ -1,7 +1,10 @@
-"""Likelihoods of an image given its canvas. Each is one function, one line in the table."""
+"""Likelihoods of an image given its canvas. Each is one function and one line in the table."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from math import inf
+from typing import Literal
 
 import pyro.distributions as dist
 import torch
@@ -16,7 +19,7 @@ Likelihood = Callable[[Canvas], TorchDistributionMixin]
 """From canvases ``[*batch C H W]`` to a distribution with batch shape ``*batch`` and event shape ``C H W``."""
 
 CLOSEST = 1e-6
-"""Least distance of a probability from 0 and 1: bicubic pasting overshoots, and a logarithm must stay finite."""
+"""Least distance of a probability from 0 and 1. Bicubic pasting overshoots, and logarithms must stay finite."""
 
 
 def normal(canvas: Canvas, scale: float) -> TorchDistributionMixin:
@@ -37,11 +40,34 @@ def continuous_bernoulli(canvas: Canvas) -> TorchDistributionMixin:
     return dist.ContinuousBernoulli(probs=_wide(canvas).clamp(CLOSEST, 1 - CLOSEST)).to_event(3)
 
 
-LIKELIHOODS: dict[str, Callable[[ModelConfig], Likelihood]] = {
-    "normal": lambda config: lambda canvas: normal(canvas, config.pixel_scale),
-    "bernoulli": lambda config: bernoulli,
-    "continuous_bernoulli": lambda config: continuous_bernoulli,
+@dataclass(frozen=True)
+class LikelihoodKind:
+    """A likelihood, and what goes in and out of it.
+
+    Args:
+        build: From the model's settings to the function from canvas to distribution.
+        observes: ``grey`` pixels in [0, 1] as they are, or ``binary`` ones, drawn from them.
+        needs_probabilities: Whether canvases must stay within [0, 1].
+    """
+
+    build: Callable[[ModelConfig], Likelihood]
+    observes: Literal["grey", "binary"]
+    needs_probabilities: bool = True
+
+
+LIKELIHOODS: dict[str, LikelihoodKind] = {
+    "normal": LikelihoodKind(
+        lambda config: partial(normal, scale=config.pixel_scale), observes="grey", needs_probabilities=False
+    ),
+    "bernoulli": LikelihoodKind(lambda config: bernoulli, observes="binary"),
+    "continuous_bernoulli": LikelihoodKind(lambda config: continuous_bernoulli, observes="grey"),
 }
+"""A new likelihood is one line here, and its name in ``LikelihoodName``."""
+
+
+def observes_binary(config: ModelConfig, image_shape: tuple[int, int, int]) -> bool:
+    """Return whether the model that the settings name observes binary pixels."""
+    return LIKELIHOODS[likelihood_name(config, image_shape)].observes == "binary"
 
 
 def build_likelihood(config: ModelConfig, image_shape: tuple[int, int, int]) -> Likelihood:
@@ -53,12 +79,12 @@ def build_likelihood(config: ModelConfig, image_shape: tuple[int, int, int]) -> 
     name = likelihood_name(config, image_shape)
     if not 0 < config.pixel_scale < inf:
         raise UserError(f"pixel_scale must be above 0, got {config.pixel_scale:g}")
-    if config.name == "rnp" and config.tree.composition == "sum" and name != "normal":
+    if config.name == "rnp" and config.tree.composition == "sum" and LIKELIHOODS[name].needs_probabilities:
         raise UserError(
             f"a sum of parts may exceed 1, which the {name} likelihood cannot take: expected composition noisy_or "
             "(--model.tree.composition noisy_or) or likelihood normal (--model.likelihood normal)"
         )
-    return LIKELIHOODS[name](config)
+    return LIKELIHOODS[name].build(config)
 
 
 def _wide(canvas: Canvas) -> Canvas:

@@ -15,9 +15,10 @@ from models.likelihood import Likelihood, build_likelihood
 from models.part_term import PartTerm
 from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig
-from rnp_pyro.draw import Context, mean
+from rnp_pyro.draw import Context
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.sites import IMAGE, PART_TERM
 from rnp_pyro.tree import Tree
 
 
@@ -56,11 +57,11 @@ class RNP(PyroModule):
         prior = Normal(images.new_zeros(tree.latent_size), 1).to_event(1)
         with pyro.plate("images", images.shape[-4], dim=-1):
             z = pyro.sample(tree.root_site, prior)  # [*batch images] | [Z]
-            parse = tree.unfold(z, mean if tree.node_scales is None else draw_node)
+            parse = tree.unfold(z, None if tree.node_scales is None else draw_node)
             canvas = tree.fold(parse)
             if self.part_term is not None and self.training:
-                pyro.factor("part_term", self.part_term(tree, parse, images, self.likelihood))
-            pyro.sample("image", self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
+                pyro.factor(PART_TERM, self.part_term(tree, parse, images, self.likelihood))
+            pyro.sample(IMAGE, self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
         return canvas
 
 
@@ -78,6 +79,6 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> RNP:
     if not config.part_term_weight >= 0:
         raise UserError(f"part_term_weight must be at least 0, got {config.part_term_weight:g}")
     tree = build_tree(config.tree, config.latent_size, image_shape, config.node_latents)
-    has_parts = config.part_term_weight > 0 and tree.num_levels > 1
+    has_parts = config.part_term_weight > 0 and tree.num_levels > 1 and tree.patch_decoder.draws_wholes
     part_term = PartTerm(config.part_term_weight, config.part_term_target) if has_parts else None
     return RNP(tree, build_likelihood(config, image_shape), part_term)

@@ -10,6 +10,7 @@ from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ConvDecoder
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.sites import IMAGE
 
 
 class VAE(PyroModule):
@@ -32,7 +33,7 @@ class VAE(PyroModule):
         with pyro.plate("images", images.shape[-4], dim=-1):
             z = pyro.sample(decoder.root_site, prior)  # [*batch images] | [Z]
             canvas = torch.sigmoid(decoder(z))
-            pyro.sample("image", self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
+            pyro.sample(IMAGE, self.likelihood(canvas), obs=images)  # [*batch images] | [C H W]
         return canvas
 
 

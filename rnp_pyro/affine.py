@@ -10,6 +10,7 @@ from math import hypot, pi
 import torch
 
 from rnp_pyro.errors import UserError
+from rnp_pyro.precision import own_precision
 from rnp_pyro.shapes import Action, Float, Latent, Pose, Tensor
 
 
@@ -106,8 +107,9 @@ def identity_pose(z: Latent) -> Pose:
 
 def compose(outer: Float[Tensor, "*#batch 2 3"], inner: Float[Tensor, "*#batch 2 3"]) -> Float[Tensor, "*batch 2 3"]:
     """Apply ``inner``, then ``outer``: a grandchild's pose in the frame that ``outer`` maps to."""
-    linear = outer[..., :2] @ inner[..., :2]
-    offset = outer[..., :2] @ inner[..., 2:] + outer[..., 2:]
+    with own_precision(outer):
+        linear = outer[..., :2] @ inner[..., :2]
+        offset = outer[..., :2] @ inner[..., 2:] + outer[..., 2:]
     return torch.cat([linear, offset], dim=-1)
 
 

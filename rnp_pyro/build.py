@@ -1,17 +1,22 @@
 """From settings to parts: the only place where a tree's configuration is read."""
 
+from dataclasses import replace
 from math import prod
 
+import torch
 from torch import nn
 
 from rnp_pyro.affine import PoseLimits
 from rnp_pyro.config import TreeConfig
 from rnp_pyro.errors import UserError
+from rnp_pyro.fast.unroll import Execution
+from rnp_pyro.fold import Assembly
 from rnp_pyro.hypernet import LevelHypernets
 from rnp_pyro.node_scales import NodeLatents, NodeScales
+from rnp_pyro.patches import PATCH_DECODERS
+from rnp_pyro.patches.primitives import BLANK, names
 from rnp_pyro.program import network_shapes
 from rnp_pyro.tree import Tree
-from rnp_pyro.tree_settings import Execution, Level, Rendering
 
 
 def build_tree(
@@ -31,23 +36,32 @@ def build_tree(
     check_tree(config, latent_size)
     channels = image_shape[0]
     num_levels = len(config.num_steps)
-    patch_shape = (channels, config.patch_size, config.patch_size)
-    state, policy = network_shapes(latent_size, config.hidden_size, prod(patch_shape))
+    patch_decoder = PATCH_DECODERS[config.patch_decoder](config, latent_size, channels)
+    state, policy = network_shapes(latent_size, config.hidden_size, patch_decoder.heads)
     hypernets = LevelHypernets(
         latent_size, state, policy, config.hypernet_layers, config.hypernet_size, num_levels, config.hypernets
     )
-    rendering = Rendering(
-        patch_shape,
-        config.patch_activation,
-        config.state_activation,
-        config.composition,
-        config.interpolation,
-    )
-    levels = _levels(config, image_shape[1:])
-    feedback = _feedback(levels, patch_shape, latent_size) if config.feedback else None
+    canvas_sizes = (image_shape[1:], *((size, size) for size in config.canvas_sizes))
+    leak = torch.full((channels, 1, 1), config.leak) if config.composition == "noisy_or" else None
+    assembly = Assembly(tuple(config.num_steps), canvas_sizes, config.composition, config.interpolation, leak)
+    feedback = _feedback(assembly, patch_decoder.patch_shape, latent_size) if config.feedback else None
     execution = Execution(config.chunk or None, config.recompute)
     node_scales = NodeScales(node_latents, latent_size, num_levels) if node_latents != "none" else None
-    return Tree(hypernets, levels, rendering, feedback, config.leak, execution, node_scales)
+    return Tree(
+        hypernets,
+        assembly,
+        _limits(config),
+        patch_decoder,
+        config.state_activation,
+        feedback,
+        execution,
+        node_scales,
+    )
+
+
+def without_files(config: TreeConfig) -> TreeConfig:
+    """Return settings of the same tree that read no file, for weights that are loaded afterwards."""
+    return replace(config, primitives=tuple(BLANK for _ in names(config)))
 
 
 def check_tree(config: TreeConfig, latent_size: int) -> None:
@@ -82,22 +96,22 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
         raise UserError(f"hypernet_layers must be at least 2, got {config.hypernet_layers}")
     if not 0 < config.leak < 1:
         raise UserError(f"leak must be between 0 and 1, got {config.leak:g}")
+    if config.patch_decoder not in PATCH_DECODERS:
+        raise UserError(f"patch_decoder must be one of {', '.join(PATCH_DECODERS)}, got {config.patch_decoder}")
     if config.composition == "noisy_or" and config.patch_activation != "sigmoid":
         raise UserError(
             f"noisy_or needs parts within [0, 1]: expected patch_activation sigmoid, got {config.patch_activation}"
         )
 
 
-def _levels(config: TreeConfig, image_size: tuple[int, int]) -> tuple[Level, ...]:
-    canvas_sizes = [image_size, *((size, size) for size in config.canvas_sizes)]
-    scales = config.scale_limits if len(config.scale_limits) > 1 else config.scale_limits * len(canvas_sizes)
-    return tuple(
-        Level(num_steps, size, PoseLimits(scale, config.rotation_limit, config.shear_limit, config.action_gain))
-        for num_steps, size, scale in zip(config.num_steps, canvas_sizes, scales, strict=True)
-    )
+def _limits(config: TreeConfig) -> tuple[PoseLimits, ...]:
+    """Return how far the children of each level of programs may be transformed, the root's first."""
+    num_levels = len(config.num_steps)
+    scales = config.scale_limits if len(config.scale_limits) > 1 else config.scale_limits * num_levels
+    return tuple(PoseLimits(scale, config.rotation_limit, config.shear_limit, config.action_gain) for scale in scales)
 
 
-def _feedback(levels: tuple[Level, ...], patch_shape: tuple[int, int, int], latent_size: int) -> nn.ModuleList:
+def _feedback(assembly: Assembly, patch_shape: tuple[int, int, int], latent_size: int) -> nn.ModuleList:
     """Make the layers from a child's canvas to |z|, for programs of levels 1, ..., K."""
-    child_sizes = [patch_shape[1:], *(level.canvas_size for level in reversed(levels[1:]))]
+    child_sizes = [patch_shape[1:], *reversed(assembly.canvas_sizes[1:])]
     return nn.ModuleList(nn.Linear(patch_shape[0] * prod(size), latent_size) for size in child_sizes)

@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 from math import pi
 from typing import Literal
 
+from rnp_pyro.activations import PatchActivation, StateActivation
 from rnp_pyro.canvas import Composition, Interpolation
 from rnp_pyro.hypernet import Sharing
 from rnp_pyro.node_scales import NodeLatents
-from rnp_pyro.program import StateActivation
-from rnp_pyro.tree_settings import PatchActivation
 
 LikelihoodName = Literal["auto", "normal", "bernoulli", "continuous_bernoulli"]
 PartTermTarget = Literal["zoomed", "pasted"]
@@ -36,11 +35,15 @@ class TreeConfig:
         composition: How parts add up: sum (the paper; may exceed 1) or noisy_or (stays below 1).
         interpolation: Of pasting: bilinear (the paper) or bicubic (smoother).
         state_activation: Of the generated recurrent state network: identity, elu or tanh.
-        patch_activation: Of decoded patches: sigmoid, relu6 or softplus.
+        patch_decoder: What makes patches of leaves: dense (two generated layers), conv (generated transposed
+            convolutions, for colour) or primitives (given images are the only patches; the program weighs them).
+        primitives: Images for patch_decoder primitives, one or more: line, arc, dot, ring, or PNG and JPEG files, ink
+            bright on black; they are scaled to the patch's size and kept with the run's weights.
+        patch_activation: Of decoded patches: sigmoid, relu6 or softplus; primitives have none.
         leak: Initial probability of ink without any part, 0 to 1 exclusive; learned for each channel; noisy_or only.
         chunk: Programs that are generated and run side by side, at least 1; 0: 20 MB of weights on a CPU, all on an
             accelerator. It changes speed and memory, and numbers by rounding only.
-        recompute: Generate programs anew in the backward pass instead of keeping their weights: for large trees, whose
+        recompute: Generate programs again in the backward pass instead of keeping their weights: for large trees, whose
             memory then no longer grows with the generated weights, for one product of the heads more.
     """
 
@@ -59,6 +62,8 @@ class TreeConfig:
     composition: Composition = "noisy_or"
     interpolation: Interpolation = "bilinear"
     state_activation: StateActivation = "identity"
+    patch_decoder: str = "dense"
+    primitives: tuple[str, ...] | str = ("line",)
     patch_activation: PatchActivation = "sigmoid"
     leak: float = 0.01
     chunk: int = 0
@@ -76,6 +81,7 @@ class ModelConfig:
             step), continuous_bernoulli, or auto: bernoulli for grey images, normal for colour.
         pixel_scale: Standard deviation of the normal likelihood, on pixels in [0, 1].
         part_term_weight: Weight of eq. (1)'s part term in training, at least 0; the paper's is 1 / (number of parts).
+            With patch_decoder primitives there is no such term, for no primitive looks like a whole part.
         part_term_target: What the parts' own patches are compared with: zoomed, the image zoomed in at each part's
             pose, or pasted, the parts pasted together against the whole image.
         node_latents: What is random at every node besides the root's latent: none (the paper), the part's state, its

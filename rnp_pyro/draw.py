@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.sites import node_site
 
 
 @dataclass(frozen=True)
@@ -62,4 +63,4 @@ def mean(name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tens
 
 def site_name(kind: str, context: Context) -> str:
     """Name a node's site: ``z.LEVEL.STEP``, with feedback ``z.LEVEL.STEP.STEP``: cousins share one, siblings do not."""
-    return ".".join([kind, str(context.level), *map(str, context.steps)])
+    return node_site(kind, context.level, context.steps)

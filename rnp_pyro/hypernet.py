@@ -1,18 +1,22 @@
 """Hypernetworks: a program's latent becomes the parameters of its two small networks (section 2.1, fig. 2c)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod, sqrt
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from rnp_pyro.fast.deferred import Deferred, defer
 from rnp_pyro.shapes import Float, Latent, Tensor
 
 Sharing = Literal["shared", "level_embedding", "per_level"]
+
+Heads = tuple[tuple[int, tuple[tuple[int, ...], ...]], ...]
+"""What is to be generated: for each head the fan-in of the layer (0: not a layer but a value), and the shapes of its
+tensors. Weights are ``(in, out)``: a product of a row with a matrix stored so reads memory in order, which on a CPU is
+eight times as fast as the product of ``(out, in)`` with a column."""
 
 ELU_MEAN_SQUARE = 0.645
 """E[elu(u)^2] for a standard normal u: what a layer must make up for to keep the mean square of its input."""
@@ -21,40 +25,40 @@ MODULATION = 0.3
 """Share of a generated parameter's standard deviation at the start that depends on z; the rest is the head's bias."""
 
 
+def layer(in_size: int, out_size: int) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """Return the head that generates a dense layer, weights and bias."""
+    return in_size, ((in_size, out_size), (out_size,))
+
+
 @dataclass(frozen=True)
 class NetworkShapes:
     """Sizes of one generated network, ``f_state`` or ``f_policy`` with its encoder and decoder.
 
     Args:
         input_size: The encoder's input: |z| of the last part's estimate and six of the last action.
-        hidden_size: Units of the encoder and of the decoder's hidden layer (64 in the appendix).
+        hidden_size: Units of the encoder (64 in the appendix).
         state_size: Units of the recurrent network, |z|.
         initial_size: Size of the initial output: |z| for the state network, six for the policy.
-        output_size: What the decoder emits: the numbers of a patch, or six of an action.
+        decoder: What the decoder needs: the state network's makes patches, the policy's actions.
     """
 
     input_size: int
     hidden_size: int
     state_size: int
     initial_size: int
-    output_size: int
+    decoder: Heads
 
     @property
-    def heads(self) -> tuple[tuple[int, tuple[tuple[int, ...], ...]], ...]:
-        """The seven heads in order: fan-in of the layer (0: not a layer but a value), and the shapes of its tensors.
-
-        Weights are ``(in, out)``: a product of a row with a matrix stored so reads memory in order, which on a CPU is
-        eight times as fast as the product of ``(out, in)`` with a column.
-        """
+    def heads(self) -> Heads:
+        """The seven heads of the appendix, in order; a decoder of two layers is two of these here."""
         hidden, state = self.hidden_size, self.state_size
         return (
-            (self.input_size, ((self.input_size, hidden), (hidden,))),  # encoder
+            layer(self.input_size, hidden),  # encoder
             (hidden, ((hidden, state),)),  # input weights
             (state, ((state, state),)),  # recurrent weights
             (state, ((state,),)),  # bias
             (0, ((state,),)),  # initial state
-            (state, ((state, hidden), (hidden,))),  # decoder: its hidden layer ...
-            (hidden, ((hidden, self.output_size), (self.output_size,))),  # ... and its output layer
+            *self.decoder,
             (0, ((self.initial_size,),)),  # initial output
         )
 
@@ -69,42 +73,63 @@ class NetworkShapes:
         return sum(prod(shape) for shape in self.tensors)
 
 
+@runtime_checkable
+class Weight(Protocol):
+    """A generated weight of every program of a batch, to be multiplied with."""
+
+    def multiply(self, rows: Float[Tensor, "*batch T in"]) -> Float[Tensor, "*batch T out"]:
+        """Multiply each program's rows with its matrix."""
+        ...
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A weight as it was generated."""
+
+    weight: Float[Tensor, "*batch in out"]
+
+    def multiply(self, rows: Float[Tensor, "*batch T in"]) -> Float[Tensor, "*batch T out"]:
+        """See :class:`Weight`."""
+        return rows @ self.weight
+
+
 @dataclass(frozen=True)
 class NetworkParams:
     """Generated parameters of one network for every program of a batch; the seven heads of the appendix.
 
-    Weights are ``(in, out)``: a layer is ``x W + b``.
-    ``deferred`` holds the weights by name once more where many steps are to multiply with them.
+    A layer is ``x W + b``. The decoder's tensors are those that it asked for, in its order.
     """
 
-    encoder_weight: Float[Tensor, "*batch input hidden"]
+    encoder_weight: Weight  # [*batch input hidden]
     encoder_bias: Float[Tensor, "*batch hidden"]
-    input_weight: Float[Tensor, "*batch hidden state"]
-    recurrent_weight: Float[Tensor, "*batch state state"]
+    input_weight: Weight  # [*batch hidden state]
+    recurrent_weight: Weight  # [*batch state state]
     bias: Float[Tensor, "*batch state"]
     initial_state: Float[Tensor, "*batch state"]
-    decoder_weight: Float[Tensor, "*batch state hidden"]
-    decoder_bias: Float[Tensor, "*batch hidden"]
-    output_weight: Float[Tensor, "*batch hidden output"]
-    output_bias: Float[Tensor, "*batch output"]
+    decoder: tuple[Any, ...]
     initial_output: Float[Tensor, "*batch initial"]
-    deferred: Mapping[str, Deferred] = field(default_factory=dict)
 
 
-def split_params(flat: Float[Tensor, "*batch P"], shapes: NetworkShapes) -> NetworkParams:
-    """Cut the hypernetwork's output into the generated tensors, with one ``split``: its backward pass is one copy."""
+def split_params(
+    flat: Float[Tensor, "*batch P"], shapes: NetworkShapes, weight: Callable[[Tensor], Weight] = Matrix
+) -> NetworkParams:
+    """Cut the hypernetwork's output into the generated tensors, with one ``split``: its backward pass is one copy.
+
+    Args:
+        flat: What was generated.
+        shapes: Of the network.
+        weight: Makes a weight of each tensor of shape ``(in, out)``.
+    """
     pieces = flat.split([prod(shape) for shape in shapes.tensors], dim=-1)
-    tensors: tuple[Any, ...] = tuple(
-        piece.unflatten(-1, shape) for piece, shape in zip(pieces, shapes.tensors, strict=True)
-    )
-    return NetworkParams(*tensors)
+    tensors = [as_generated(piece, shape, weight) for piece, shape in zip(pieces, shapes.tensors, strict=True)]
+    encoder, encoder_bias, inputs, recurrent, bias, initial_state, *decoder, initial_output = tensors
+    return NetworkParams(encoder, encoder_bias, inputs, recurrent, bias, initial_state, tuple(decoder), initial_output)
 
 
-def defer_weights(params: NetworkParams) -> NetworkParams:
-    """Make the weights' gradients be formed once, after all steps."""
-    names = [one.name for one in fields(params) if one.name.endswith("_weight")]
-    deferred: Mapping[str, Deferred] = {name: defer(getattr(params, name)) for name in names}
-    return replace(params, deferred=deferred)
+def as_generated(flat: Float[Tensor, "*batch n"], shape: tuple[int, ...], weight: Callable[[Tensor], Weight]) -> Any:
+    """Shape one generated tensor; one of shape ``(in, out)`` becomes a weight."""
+    tensor = flat.unflatten(-1, shape)
+    return weight(tensor) if len(shape) == 2 else tensor
 
 
 class Hypernet(nn.Module):
@@ -137,8 +162,11 @@ class Hypernet(nn.Module):
         return self.trunk(z) * self.gain
 
     def forward(self, z: Latent) -> Float[Tensor, "*batch P"]:
-        """Generate the parameters of one network per program, flat; see :func:`split_params`."""
-        return self.heads(self.features(z))
+        """Generate the parameters of one network per program, flat; see :func:`split_params`.
+
+        Autocast may narrow the products, but not what is generated: the recurrence is as wide as the weights.
+        """
+        return self.heads(self.features(z)).to(self.heads.weight.dtype)
 
 
 def _unit_variance_linear(size: int, next_size: int) -> nn.Linear:

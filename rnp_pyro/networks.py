@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor, flatten_batch
+from rnp_pyro.sites import root_site
 
 CHANNELS = 32
 """Channels of every ResNet block (appendix)."""
@@ -106,7 +107,7 @@ class ConvDecoder(nn.Module):
     @property
     def root_site(self) -> str:
         """Name of the latent's sample site."""
-        return f"z.{self.num_levels}"
+        return root_site(self.num_levels)
 
     def forward(self, z: Latent) -> Canvas:
         """Map latents to pixels before any activation."""

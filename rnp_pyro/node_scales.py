@@ -11,18 +11,19 @@ from torch import nn
 
 from rnp_pyro.program import ACTION_SIZE
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.sites import ACTION, STATE
 
 NodeLatents = Literal["none", "state", "action", "both"]
 
 RANDOM_KINDS: dict[NodeLatents, tuple[str, ...]] = {
     "none": (),
-    "state": ("z",),
-    "action": ("action",),
-    "both": ("action", "z"),
+    "state": (STATE,),
+    "action": (ACTION,),
+    "both": (ACTION, STATE),
 }
 """Which of a node's two sites are random."""
 
-INITIAL_SCALES = {"z": 0.1, "action": 0.03}
+INITIAL_SCALES = {STATE: 0.1, ACTION: 0.03}
 """A tenth of a state's own spread at the start; of an action, about a pixel of the image's 28 in translation."""
 
 
@@ -37,7 +38,7 @@ class NodeScales(nn.Module):
 
     def __init__(self, node_latents: NodeLatents, latent_size: int, num_levels: int) -> None:
         super().__init__()
-        sizes = {"z": latent_size, "action": ACTION_SIZE}
+        sizes = {STATE: latent_size, ACTION: ACTION_SIZE}
         self.log_scales = nn.ParameterDict(
             {
                 kind: torch.full((num_levels, sizes[kind]), INITIAL_SCALES[kind]).log()

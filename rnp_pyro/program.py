@@ -6,37 +6,36 @@ next action and of the next part's latent; whoever walks the tree decides what i
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from rnp_pyro.affine import squash
-from rnp_pyro.hypernet import NetworkParams, NetworkShapes, defer_weights, split_params
+from rnp_pyro.hypernet import Heads, Matrix, NetworkParams, NetworkShapes, Weight, layer, split_params
 from rnp_pyro.shapes import Action, Float, Latent, Tensor
 
 ACTION_SIZE = 6
 
-StateActivation = Literal["identity", "elu", "tanh"]
-STATE_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "identity": lambda preactivation: preactivation,
-    "elu": F.elu,
-    "tanh": F.tanh,
-}
 
-
-def network_shapes(latent_size: int, hidden_size: int, patch_numel: int) -> tuple[NetworkShapes, NetworkShapes]:
+def network_shapes(latent_size: int, hidden_size: int, patch_heads: Heads) -> tuple[NetworkShapes, NetworkShapes]:
     """Return the shapes of the state network and of the policy network of a program.
 
     Args:
         latent_size: |z|; also the hidden size of both recurrent networks.
-        hidden_size: Units of encoders and decoders (64 in the appendix).
-        patch_numel: Numbers in a decoded patch: channels x rows x columns.
+        hidden_size: Units of encoders and of the policy's decoder (64 in the appendix).
+        patch_heads: What the patch decoder needs.
     """
     input_size = latent_size + ACTION_SIZE
-    state = NetworkShapes(input_size, hidden_size, latent_size, initial_size=latent_size, output_size=patch_numel)
-    policy = NetworkShapes(input_size, hidden_size, latent_size, initial_size=ACTION_SIZE, output_size=ACTION_SIZE)
+    state = NetworkShapes(input_size, hidden_size, latent_size, initial_size=latent_size, decoder=patch_heads)
+    actions = decoder_heads(latent_size, hidden_size, ACTION_SIZE)
+    policy = NetworkShapes(input_size, hidden_size, latent_size, initial_size=ACTION_SIZE, decoder=actions)
     return state, policy
+
+
+def decoder_heads(latent_size: int, hidden_size: int, output_size: int) -> Heads:
+    """Return the two layers of :func:`decode`."""
+    return layer(latent_size, hidden_size), layer(hidden_size, output_size)
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,10 @@ def split_program(
     flat_state: Float[Tensor, "*batch P"],
     flat_policy: Float[Tensor, "*batch Q"],
     shapes: tuple[NetworkShapes, NetworkShapes],
+    weight: Callable[[Tensor], Weight] = Matrix,
 ) -> ProgramParams:
     """Cut what the two hypernetworks generated into the parameters of each program's networks."""
-    return ProgramParams(split_params(flat_state, shapes[0]), split_params(flat_policy, shapes[1]))
-
-
-def defer_program(params: ProgramParams) -> ProgramParams:
-    """Make the gradients of both networks' weights be formed once, after all steps."""
-    return ProgramParams(defer_weights(params.state_params), defer_weights(params.policy_params))
+    return ProgramParams(split_params(flat_state, shapes[0], weight), split_params(flat_policy, shapes[1], weight))
 
 
 @dataclass(frozen=True)
@@ -115,23 +110,43 @@ def propose(
     seen = torch.cat([state.estimate, squash(state.action, gain)], dim=-1)
     z_loc = activation(_recur(params.state_params, seen, state.z))
     policy = F.elu(_recur(params.policy_params, seen, state.policy))
-    return Proposal(z_loc=z_loc, action_loc=decode(params.policy_params, policy), policy=policy)
+    action_loc = decode(params.policy_params.decoder, policy[..., None, :]).squeeze(-2)
+    return Proposal(z_loc=z_loc, action_loc=action_loc, policy=policy)
 
 
-def decode(params: NetworkParams, state: Latent) -> Float[Tensor, "*batch output"]:
-    """Decode a recurrent state: the state network's into a patch (before its activation), the policy's an action."""
-    hidden = F.elu(_multiply(params, "decoder_weight", state) + params.decoder_bias)
-    return _multiply(params, "output_weight", hidden) + params.output_bias
+def run(
+    params: ProgramParams, num_steps: int, activation: Callable[[Tensor], Tensor], gain: float = 1.0
+) -> tuple[Float[Tensor, "*batch T Z"], Float[Tensor, "*batch T 6"]]:
+    """Run programs to their end where nothing is drawn and nothing fed back: the children's latents and actions."""
+    state, steps = initial_state(params), []
+    for _ in range(num_steps):
+        proposal = propose(params, state, activation, gain)
+        state = ProgramState(proposal.z_loc, proposal.z_loc, proposal.policy, proposal.action_loc)
+        steps.append((state.z, state.action))
+    latents, actions = zip(*steps, strict=True)
+    return torch.stack(latents, -2), torch.stack(actions, -2)
+
+
+def decode(generated: tuple[Any, ...], states: Float[Tensor, "*batch T Z"]) -> Float[Tensor, "*batch T output"]:
+    """Decode recurrent states with two generated layers: the policy's into actions, ``dec_policy``.
+
+    Args:
+        generated: Weights and bias of the hidden layer, then of the output layer; see :func:`decoder_heads`.
+        states: T states of each program.
+    """
+    weight, bias, output_weight, output_bias = generated
+    return linear(output_weight, output_bias, F.elu(linear(weight, bias, states)))
+
+
+def linear(
+    weight: Weight, bias: Float[Tensor, "*batch out"], rows: Float[Tensor, "*batch T in"]
+) -> Float[Tensor, "*batch T out"]:
+    """Apply a generated layer to T rows of each program."""
+    return weight.multiply(rows) + bias[..., None, :]
 
 
 def _recur(params: NetworkParams, seen: Float[Tensor, "*batch input"], state: Latent) -> Latent:
     """Encode what is seen and take the recurrent network's step, up to its activation."""
-    encoded = F.elu(_multiply(params, "encoder_weight", seen) + params.encoder_bias)
-    return _multiply(params, "input_weight", encoded) + params.bias + _multiply(params, "recurrent_weight", state)
-
-
-def _multiply(params: NetworkParams, name: str, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
-    """Multiply each program's row with its matrix of that name."""
-    if name in params.deferred:
-        return params.deferred[name].multiply(x)
-    return (x[..., None, :] @ getattr(params, name)).squeeze(-2)
+    encoded = F.elu(linear(params.encoder_weight, params.encoder_bias, seen[..., None, :]))
+    remembered = params.recurrent_weight.multiply(state[..., None, :])
+    return (linear(params.input_weight, params.bias, encoded) + remembered).squeeze(-2)

@@ -15,11 +15,17 @@ What the printed algorithm lacks:
 - Departure (lines 6 and 7): it has no encoders and no feedback; section 2.1 and fig. 2b have both.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
 from rnp_pyro.canvas import MOST_INK
 from rnp_pyro.hypernet import NetworkParams, split_params
+from rnp_pyro.patch import PatchDecoder
+from rnp_pyro.patches.conv import Conv
+from rnp_pyro.patches.dense import Dense
+from rnp_pyro.patches.primitives import Primitives
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.tree import Tree
 
@@ -47,12 +53,12 @@ def rnp_decoder(tree: Tree, z: Float[Tensor, "B Z"], level: int) -> Images:
     z_hidden, estimate = state.initial_state, state.initial_output
     policy_hidden, action = policy.initial_state, policy.initial_output
     children = []  # line 4
-    for _ in range(tree.settings(level).num_steps):  # line 5
-        seen = torch.cat([estimate, torch.tanh(tree.settings(level).limits.gain * action)], dim=-1)
+    for _ in range(tree.num_steps(level)):  # line 5
+        seen = torch.cat([estimate, torch.tanh(tree.limits(level).gain * action)], dim=-1)
         z_hidden = state_activation(tree, recur(state, seen, z_hidden))  # line 6
         policy_hidden = F.elu(recur(policy, seen, policy_hidden))  # line 7
-        action = decode(policy, policy_hidden)
-        patch = patch_activation(tree, decode(state, z_hidden)).unflatten(-1, tree.rendering.patch_shape)  # line 8
+        action = decode(policy.decoder, policy_hidden)
+        patch = decode_patch(tree.patch_decoder, state.decoder, z_hidden)  # line 8
         child = rnp_decoder(tree, z_hidden, level - 1) if level > 1 else patch  # lines 9 to 12
         children.append(g(tree, child, action, level))
         # Feedback, the dotted line of fig. 2b: the child's canvas is the estimate of the last part.
@@ -66,20 +72,52 @@ def recur(params: NetworkParams, seen: Float[Tensor, "B input"], hidden: Float[T
     return linear(encoded, params.input_weight) + linear(hidden, params.recurrent_weight) + params.bias
 
 
-def decode(params: NetworkParams, hidden: Float[Tensor, "B Z"]) -> Float[Tensor, "B output"]:
-    """Decode a hidden state, ``dec_state`` or ``dec_policy``."""
-    units = F.elu(linear(hidden, params.decoder_weight) + params.decoder_bias)
-    return linear(units, params.output_weight) + params.output_bias
+def decode(generated: tuple[Any, ...], hidden: Float[Tensor, "B Z"]) -> Float[Tensor, "B output"]:
+    """Decode a hidden state with two layers: ``dec_policy``, and ``dec_state`` where patches are dense."""
+    weight, bias, output_weight, output_bias = generated
+    return linear(F.elu(linear(hidden, weight) + bias), output_weight) + output_bias
 
 
-def linear(x: Float[Tensor, "B in"], weight: Float[Tensor, "B in out"]) -> Float[Tensor, "B out"]:
+def decode_patch(decoder: PatchDecoder, generated: tuple[Any, ...], z: Float[Tensor, "B Z"]) -> Images:
+    """Decode a child's latent into its own patch, ``dec_state``."""
+    match decoder:
+        case Dense():
+            return patch_activation(decoder, decode(generated, z)).unflatten(-1, decoder.patch_shape)
+        case Conv():
+            return torch.stack([convolve(decoder, generated, z, index) for index in range(len(z))])
+        case Primitives():
+            numbers, channels = linear(z, generated[0]) + generated[1], decoder.patch_shape[0]
+            patch = torch.zeros(len(z), *decoder.patch_shape, dtype=z.dtype, device=z.device)
+            shares = torch.softmax(numbers[:, channels:], dim=1)
+            for number, primitive in enumerate(decoder.images):
+                patch = patch + shares[:, number, None, None, None] * primitive
+            return torch.sigmoid(numbers[:, :channels, None, None]) * patch
+    raise TypeError(f"the specification knows no patch decoder {type(decoder).__name__}")
+
+
+def convolve(decoder: Conv, generated: tuple[Any, ...], z: Float[Tensor, "B Z"], index: int) -> Tensor:
+    """Decode one image's patch with its own kernels: a dense layer to a small map, then transposed convolutions."""
+    (weight, bias, *layers), side = generated, decoder.side
+    pixels = F.elu(z[index] @ weight.weight[index] + bias[index])
+    maps = pixels.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    for kernel, bias in zip(layers[::2], layers[1::2], strict=True):
+        kernels = kernel.weight[index].reshape(maps.shape[1], -1, 4, 4)
+        maps = F.conv_transpose2d(maps, kernels, bias[index], stride=2, padding=1)
+        if bias is not layers[-1]:
+            maps = F.elu(maps)
+    _, rows, columns = decoder.patch_shape
+    top, left = (maps.shape[2] - rows) // 2, (maps.shape[3] - columns) // 2
+    return patch_activation(decoder, maps[0, :, top : top + rows, left : left + columns])
+
+
+def linear(x: Float[Tensor, "B in"], weight: Any) -> Float[Tensor, "B out"]:
     """Multiply each image's row with its own generated matrix."""
-    return torch.einsum("bi,bio->bo", x, weight)
+    return torch.einsum("bi,bio->bo", x, weight.weight)
 
 
 def state_activation(tree: Tree, preactivation: Float[Tensor, "B Z"]) -> Float[Tensor, "B Z"]:
     """Apply the activation of f_state."""
-    match tree.rendering.state_activation:
+    match tree.state_activation:
         case "identity":
             return preactivation
         case "elu":
@@ -88,9 +126,9 @@ def state_activation(tree: Tree, preactivation: Float[Tensor, "B Z"]) -> Float[T
             return torch.tanh(preactivation)
 
 
-def patch_activation(tree: Tree, preactivation: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+def patch_activation(decoder: Dense | Conv, preactivation: Tensor) -> Tensor:
     """Apply the activation of decoded patches."""
-    match tree.rendering.patch_activation:
+    match decoder.activation:
         case "sigmoid":
             return torch.sigmoid(preactivation)
         case "relu6":
@@ -101,17 +139,17 @@ def patch_activation(tree: Tree, preactivation: Float[Tensor, "B D"]) -> Float[T
 
 def g(tree: Tree, child: Float[Tensor, "B C h w"], action: Float[Tensor, "B 6"], level: int) -> Images:
     """Paste children into canvases of ``level``: map pixel centres back into the child's frame and interpolate."""
-    settings = tree.settings(level)
-    rows, columns = settings.canvas_size
+    limits = tree.limits(level)
+    rows, columns = tree.canvas_size(level)
     grid_y = (2 * torch.arange(rows, dtype=child.dtype, device=child.device) + 1) / rows - 1
     grid_x = (2 * torch.arange(columns, dtype=child.dtype, device=child.device) + 1) / columns - 1
     y, x = torch.meshgrid(grid_y, grid_x, indexing="ij")
 
-    bounded = torch.tanh(settings.limits.gain * action)
-    low, high = settings.limits.scale
+    bounded = torch.tanh(limits.gain * action)
+    low, high = limits.scale
     scale_x, scale_y = ((low + high) / 2 + (high - low) / 2 * bounded[:, :2]).unbind(-1)
-    angle = settings.limits.rotation * bounded[:, 2]
-    shear = settings.limits.shear * bounded[:, 3]
+    angle = limits.rotation * bounded[:, 2]
+    shear = limits.shear * bounded[:, 3]
     # L = R(angle) Shear(shear) diag(scale), column by column; its inverse over the determinant scale_x scale_y.
     a, c = scale_x * angle.cos(), scale_x * angle.sin()
     b, d = scale_y * (shear * angle.cos() - angle.sin()), scale_y * (shear * angle.sin() + angle.cos())
@@ -125,12 +163,12 @@ def g(tree: Tree, child: Float[Tensor, "B C h w"], action: Float[Tensor, "B 6"],
     child_x = (each(d) * from_x - each(b) * from_y) / each(scale_x * scale_y)
     child_y = (each(a) * from_y - each(c) * from_x) / each(scale_x * scale_y)
     places = torch.stack([child_x, child_y], dim=-1)
-    return F.grid_sample(child, places, mode=tree.rendering.interpolation, padding_mode="zeros", align_corners=False)
+    return F.grid_sample(child, places, mode=tree.assembly.interpolation, padding_mode="zeros", align_corners=False)
 
 
 def add_up(tree: Tree, children: list[Images], level: int) -> Images:
     """Compose pasted children: their sum (line 10), or a noisy-or, with a leak at the root."""
-    if tree.rendering.composition == "sum":
+    if tree.assembly.composition == "sum":
         return torch.stack(children).sum(0)
     dark = torch.stack([1 - child.clamp(0, MOST_INK) for child in children]).prod(0)
     if level == tree.num_levels:

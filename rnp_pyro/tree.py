@@ -4,37 +4,45 @@ Without feedback a whole level unrolls in one batched call: all programs of all 
 the sequential length is the sum of the levels' steps, not their product.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Any
 
 import torch
 from torch import nn
 
-from rnp_pyro.affine import compose, compose_children, identity_pose, pose_from_action
-from rnp_pyro.canvas import compose_canvases, paste
+from rnp_pyro.activations import STATE_ACTIVATIONS, StateActivation
+from rnp_pyro.affine import PoseLimits, compose, compose_children, identity_pose, pose_from_action
 from rnp_pyro.draw import Context, Draw, mean, site_name
+from rnp_pyro.fast.deferred import defer
 from rnp_pyro.fast.recall import Memory
-from rnp_pyro.fast.unroll import Recurrence, default_chunk, unroll
-from rnp_pyro.hypernet import LevelHypernets
+from rnp_pyro.fast.recurrence import Recurrence
+from rnp_pyro.fast.unroll import FASTEST, Execution, default_chunk, unroll
+from rnp_pyro.fold import Assembly, PastedChildren, add_child, fold, pasted_children
+from rnp_pyro.hypernet import LevelHypernets, Matrix
 from rnp_pyro.node_scales import NodeScales
 from rnp_pyro.parse import Nodes, Parse, merge_steps
-from rnp_pyro.program import (
-    STATE_ACTIVATIONS,
-    ProgramParams,
-    ProgramState,
-    decode,
-    defer_program,
-    initial_state,
-    propose,
-    split_program,
-)
-from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
-from rnp_pyro.tree_settings import FASTEST, PATCH_ACTIVATIONS, Execution, Level, Rendering
+from rnp_pyro.patch import PatchDecoder
+from rnp_pyro.precision import own_precision
+from rnp_pyro.program import ProgramParams, ProgramState, Proposal, initial_state, propose, split_program
+from rnp_pyro.shapes import Action, Canvas, Float, Latent, Pose, Tensor
 
-PastedChildren = Float[Tensor, "*batch N T C H W"]
-"""The children of the programs of one level, each on its parent's canvas."""
+
+@dataclass(frozen=True)
+class Place:
+    """Programs side by side, on the way down.
+
+    Args:
+        level: Theirs, 1 to K.
+        z: Their latents.
+        pose: From their frames to the image.
+        steps: With feedback the steps from the root to them, which name their sites; else none.
+    """
+
+    level: int
+    z: Float[Tensor, "*batch N Z"]
+    pose: Float[Tensor, "*batch N 2 3"]
+    steps: tuple[int, ...] = ()
 
 
 class Tree(nn.Module):
@@ -42,12 +50,12 @@ class Tree(nn.Module):
 
     Args:
         hypernets: ``H_state`` and ``H_policy``.
-        levels: What is fixed for levels K, ..., 1: the root's first.
-        rendering: How latents become pixels.
+        assembly: How children become canvases; where it has a leak, that is learned from there.
+        limits: How far children may be transformed, for programs of levels K, ..., 1: the root's first.
+        patch_decoder: From latents to patches.
+        state_activation: Of the recurrent state network.
         feedback: For each level 1, ..., K a linear layer from a child's canvas to |z|, the dotted line of fig. 2b:
             the parent's next step takes it as its estimate of the last part. None: Algorithm 1 as printed.
-        initial_leak: Probability of a bright pixel without any part at the start, in (0, 1), learned for each channel;
-            ``noisy_or`` only.
         execution: How the fast path computes.
         node_scales: Standard deviations of random nodes; None: only the root is random, as in the paper.
     """
@@ -55,28 +63,32 @@ class Tree(nn.Module):
     def __init__(
         self,
         hypernets: LevelHypernets,
-        levels: tuple[Level, ...],
-        rendering: Rendering,
+        assembly: Assembly,
+        limits: tuple[PoseLimits, ...],
+        patch_decoder: PatchDecoder,
+        state_activation: StateActivation = "identity",
         feedback: nn.ModuleList | None = None,
-        initial_leak: float = 0.01,
         execution: Execution = FASTEST,
         node_scales: NodeScales | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(patch_decoder, nn.Module) and any(True for _ in patch_decoder.parameters()):
+            raise ValueError("expected a patch decoder whose parameters are all generated, got one with its own")
         self.hypernets = hypernets
-        self.levels = levels
-        self.rendering = rendering
+        self.pose_limits = limits
+        self.patch_decoder = patch_decoder
+        self.state_activation: StateActivation = state_activation
         self.feedback = feedback
         self.execution = execution
         self.node_scales = node_scales
         self.memory: Memory | None = None
-        leak = torch.full((rendering.patch_shape[0], 1, 1), initial_leak)
-        self.leak_logit = nn.Parameter(torch.logit(leak)) if rendering.composition == "noisy_or" else None
+        self.leak_logit = None if assembly.leak is None else nn.Parameter(torch.logit(assembly.leak))
+        self.without_leak = replace(assembly, leak=None)
 
     @property
     def num_levels(self) -> int:
         """Level of the root, K."""
-        return len(self.levels)
+        return len(self.pose_limits)
 
     @property
     def latent_size(self) -> int:
@@ -89,27 +101,47 @@ class Tree(nn.Module):
         return f"z.{self.num_levels}"
 
     @property
+    def patch_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of every decoded patch."""
+        return self.patch_decoder.patch_shape
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, rows and columns of the image."""
-        return (self.rendering.patch_shape[0], *self.levels[0].canvas_size)
+        return (self.patch_shape[0], *self.without_leak.canvas_sizes[0])
 
-    def settings(self, level: int) -> Level:
-        """Return what is fixed for the programs of ``level``, 1 to K."""
-        return self.levels[self.num_levels - level]
+    @property
+    def assembly(self) -> Assembly:
+        """How the tree is put together, with the leak as it is learned."""
+        leak = None if self.leak_logit is None else torch.sigmoid(self.leak_logit)
+        return replace(self.without_leak, leak=leak)
 
-    def unfold(self, z: Latent, draw: Draw = mean) -> Parse:
+    def num_steps(self, level: int) -> int:
+        """Return the number of children of each program of ``level``, 1 to K."""
+        return self.without_leak.num_steps[self.num_levels - level]
+
+    def canvas_size(self, level: int) -> tuple[int, int]:
+        """Return rows and columns of the canvases of programs of ``level``, 1 to K."""
+        return self.without_leak.canvas_sizes[self.num_levels - level]
+
+    def limits(self, level: int) -> PoseLimits:
+        """Return how far the children of programs of ``level``, 1 to K, may be transformed."""
+        return self.pose_limits[self.num_levels - level]
+
+    def unfold(self, z: Latent, draw: Draw | None = None) -> Parse:
         """Unfold a latent into the parts and poses of all levels (Algorithm 1 without its pasting).
 
         Args:
             z: The root program, ``z^K``.
-            draw: Gives each node's action and latent from their means; the default takes the means.
+            draw: Draws each node's action and latent around their means; None takes the means.
         """
-        root = self._call(_as_only_node, z)
-        return Parse(z, self._unfold_level(self.num_levels, root, identity_pose(root), draw, ()))
+        if draw is None or self.memory is None:
+            return self._unfold_root(z, draw)
+        return self.memory.recall(self._unfold_root, z, draw)
 
     def unfold_programs(self, level: int, z: Float[Tensor, "*batch N Z"]) -> tuple[Nodes, ...]:
         """Unfold programs of any level, side by side, into the nodes of levels ``level`` - 1, ..., 0 below them."""
-        return self._unfold_level(level, z, identity_pose(z), mean, ())
+        return self._unfold_level(Place(level, z, identity_pose(z)), None)
 
     def fold(self, parse: Parse, leaf_level: int = 0) -> Canvas:
         """Paste children into their parents' frames, up to the image: the nested sum of eq. (1).
@@ -119,159 +151,110 @@ class Tree(nn.Module):
             leaf_level: Level whose own patches are taken for its canvases: 0 draws the whole tree, K-1 the coarse image
                 of eq. (1)'s second term.
         """
-        *_, (_, pasted) = self.pasted_children(parse, leaf_level)
-        leak = None if self.leak_logit is None else torch.sigmoid(self.leak_logit)
-        return compose_canvases(pasted, self.rendering.composition, leak).squeeze(-4)
+        return fold(self.assembly, parse.levels[: self.num_levels - leaf_level]).squeeze(-4)
 
     def pasted_children(self, parse: Parse, leaf_level: int = 0) -> Iterator[tuple[int, PastedChildren]]:
         """Go up from ``leaf_level + 1`` to K: each level, and its programs' children pasted on its canvases."""
-        canvas = parse.at(leaf_level).patch
-        for level in range(leaf_level + 1, self.num_levels + 1):
-            pasted = self._paste_children(level, canvas, parse.at(level - 1).pose)
-            yield level, pasted
-            canvas = compose_canvases(pasted, self.rendering.composition)
-
-    def decode_patch(self, params: ProgramParams, z: Latent) -> Float[Tensor, "*batch C p p"]:
-        """Decode a child's latent into its own patch, ``dec_state`` (line 8).
-
-        Departure: at the patch's size; the authors' code decodes at the image's and shrinks. As sharp, and far cheaper.
-        """
-        activation = PATCH_ACTIVATIONS[self.rendering.patch_activation]
-        return activation(decode(params.state_params, z)).unflatten(-1, self.rendering.patch_shape)
+        levels = parse.levels[: self.num_levels - leaf_level]
+        return enumerate(pasted_children(self.without_leak, levels), leaf_level + 1)
 
     def generate(self, z: Latent, level: int) -> ProgramParams:
         """Generate the networks of programs of ``level`` (lines 2 and 3)."""
-        state, policy = self.hypernets(z, level)
-        return split_program(state, policy, self.hypernets.shapes)
+        flat_state, flat_policy = self.hypernets(z, level)
+        weight = Matrix if _transformed() else defer
+        return split_program(flat_state, flat_policy, self.hypernets.shapes, weight)
 
-    def _paste_children(
-        self, level: int, canvas: Float[Tensor, "*batch M C h w"], pose: Float[Tensor, "*batch M 2 3"]
-    ) -> PastedChildren:
-        settings = self.settings(level)
-        pasted = paste(canvas, pose, settings.canvas_size, self.rendering.interpolation)
-        return pasted.unflatten(-4, (-1, settings.num_steps))
+    def propose(self, params: ProgramParams, state: ProgramState, level: int) -> Proposal:
+        """Take a step of programs of ``level`` (lines 6 and 7): the means of the next action and latent."""
+        with own_precision(state.z):
+            return propose(params, state, STATE_ACTIVATIONS[self.state_activation], self.limits(level).gain)
 
-    def _unfold_level(
-        self,
-        level: int,
-        z: Float[Tensor, "*batch N Z"],
-        pose: Float[Tensor, "*batch N 2 3"],
-        draw: Draw,
-        steps: tuple[int, ...],
-    ) -> tuple[Nodes, ...]:
-        """Unfold programs of one level, side by side, into the nodes of all levels below; ``pose`` is to the image."""
-        if draw is mean and self.feedback is None:
-            children = self._unroll(level, z)
-            if level == 1:
-                return (children,)
-            child_pose = compose_children(pose, children.pose)
-            return (children, *self._unfold_level(level - 1, children.z, child_pose, draw, steps))
-        walk = self._walk(level, z, pose, draw, steps)
-        children = self._call(_merge, z, *(child for child, _ in walk))
-        if level == 1:
-            return (children,)
-        if self.feedback is None:
-            below = self._unfold_level(level - 1, children.z, compose_children(pose, children.pose), draw, steps)
+    def place(self, action: Action, level: int) -> Pose:
+        """Turn the actions of children of programs of ``level`` into poses (line 10's g)."""
+        return pose_from_action(action, self.limits(level))
+
+    def decode_patch(
+        self, params: ProgramParams, z: Float[Tensor, "*batch T Z"]
+    ) -> Float[Tensor, "*batch T C rows columns"]:
+        """Decode the latents of T children of each program into their own patches, ``dec_state`` (line 8)."""
+        with own_precision(z):
+            return self.patch_decoder(params.state_params.decoder, z)
+
+    def _unfold_root(self, z: Latent, draw: Draw | None) -> Parse:
+        root = z[..., None, :]
+        return Parse(z, self._unfold_level(Place(self.num_levels, root, identity_pose(root)), draw))
+
+    def _unfold_level(self, place: Place, draw: Draw | None) -> tuple[Nodes, ...]:
+        """Unfold programs of one level into the nodes of all levels below."""
+        level = place.level
+        if draw is None and self.feedback is None and not _transformed():
+            children, below = self._unroll(level, place.z), ()
         else:
-            # Each step has unfolded its own children already, to look at them.
-            by_level = zip(*(subtree for _, subtree in walk), strict=True)
-            below = tuple(self._call(_merge, z, *nodes) for nodes in by_level)
+            steps, num_programs = self._walk(place, draw or mean), place.z.shape[-2]
+            children = merge_steps([child for child, _ in steps], num_programs)
+            # With feedback each step has unfolded its own children already, to look at them.
+            subtrees = zip(*(subtree for _, subtree in steps), strict=True)
+            below = tuple(merge_steps(nodes, num_programs) for nodes in subtrees)
+        if self.feedback is None and level > 1:
+            pose = compose_children(place.pose, children.pose)
+            below = self._unfold_level(Place(level - 1, children.z, pose), draw)
         return (children, *below)
 
     def _unroll(self, level: int, z: Float[Tensor, "*batch N Z"]) -> Nodes:
         """Run the programs of one level to their end, where nothing is drawn and nothing fed back: the fast path."""
-        settings, rendering = self.settings(level), self.rendering
         recurrence = Recurrence(
             self.hypernets.shapes,
-            settings.num_steps,
-            rendering.state_activation,
-            settings.limits.gain,
+            self.patch_decoder,
+            self.state_activation,
+            self.limits(level).gain,
             self.execution.chunk or default_chunk(z, self.hypernets.shapes),
             self.execution.recompute,
         )
-        outputs = unroll(*self.hypernets.at(level), self.hypernets.embed(z, level), recurrence)
-        child_z, action, patch = (output.flatten(-3, -2) for output in outputs)
-        patch = PATCH_ACTIVATIONS[rendering.patch_activation](patch).unflatten(-1, rendering.patch_shape)
-        return Nodes(child_z, action, pose_from_action(action, settings.limits), patch)
+        hypernets, embedded = self.hypernets.at(level), self.hypernets.embed(z, level)
+        latents, actions, patches = unroll(*hypernets, embedded, self.num_steps(level), recurrence)
+        actions = actions.flatten(-3, -2)
+        return Nodes(latents.flatten(-3, -2), actions, self.place(actions, level), patches.flatten(-5, -4))
 
-    def _walk(
-        self,
-        level: int,
-        z: Float[Tensor, "*batch N Z"],
-        pose: Float[Tensor, "*batch N 2 3"],
-        draw: Draw,
-        steps: tuple[int, ...],
-    ) -> list[tuple[Nodes, tuple[Nodes, ...]]]:
+    def _walk(self, place: Place, draw: Draw) -> list[tuple[Nodes, tuple[Nodes, ...]]]:
         """Run the programs of one level: for each step the children and, with feedback, what is below them."""
-        settings, activation = self.settings(level), STATE_ACTIVATIONS[self.rendering.state_activation]
-        params = self._call(self._generate_deferred, z, level)
-        state = self._call(initial_state, params)
-        draw_canvas = cache(lambda: z.new_zeros(*z.shape[:-1], self.rendering.patch_shape[0], *settings.canvas_size))
+        level, z = place.level, place.z
+        assembly = self.without_leak.below(self.num_levels - level)
+        params = self.generate(z, level)
+        state = initial_state(params)
+        canvas = cache(lambda: z.new_zeros(*z.shape[:-1], self.patch_shape[0], *assembly.canvas_sizes[0]))
         walk: list[tuple[Nodes, tuple[Nodes, ...]]] = []
-        for step in range(settings.num_steps):
-            # With feedback programs run depth first, so that only the whole path names a step.
-            path = (*steps, step) if self.feedback is not None else (step,)
-            context = Context(level - 1, path, pose, identity_pose(z), z, draw_canvas)
-            proposal = self._call(propose, params, state, activation, settings.limits.gain)
-            scale = self._node_scale("action", level - 1)
-            action = draw(site_name("action", context), proposal.action_loc, scale, context)
-            child_pose = self._call(pose_from_action, action, settings.limits)
-            context = replace(context, pose=compose(pose, child_pose), pose_in_parent=child_pose)
-            scale = self._node_scale("z", level - 1)
-            child_z = draw(site_name("z", context), proposal.z_loc, scale, context)
-            child = self._call(Nodes, child_z, action, child_pose, self._call(self.decode_patch, params, child_z))
-            below: tuple[Nodes, ...] = ()
-            estimate, seen = child_z, child.patch
-            if self.feedback is not None:
-                if level > 1:
-                    below = self._unfold_level(level - 1, child_z, context.pose, draw, path)
-                    seen = self._call(self._fold_children, level - 1, *below)
-                estimate = self._call(self._feed_back, level, seen)
-            draw_canvas = cache(partial(self._add_child, draw_canvas, seen, child_pose, settings))
-            walk.append((child, below))
-            state = self._call(ProgramState, child_z, estimate, proposal.policy, action)
+        for step in range(assembly.num_steps[0]):
+            context = Context(level - 1, (*place.steps, step), place.pose, identity_pose(z), z, canvas)
+            proposal = self.propose(params, state, level)
+            action = draw(site_name("action", context), proposal.action_loc, self._scale("action", level), context)
+            pose = self.place(action, level)
+            context = replace(context, pose=compose(place.pose, pose), pose_in_parent=pose)
+            child_z = draw(site_name("z", context), proposal.z_loc, self._scale("z", level), context)
+            patch = self.decode_patch(params, child_z[..., None, :]).squeeze(-4)
+            child = Nodes(child_z, action, pose, patch)
+            subtree: tuple[Nodes, ...] = ()
+            if self.feedback is not None and level > 1:
+                # Programs run depth first, so that only the whole path names a step.
+                subtree = self._unfold_level(Place(level - 1, child_z, context.pose, context.steps), draw)
+            seen = fold(assembly.below(1), subtree) if subtree else patch
+            estimate = child_z if self.feedback is None else self._feed_back(seen, level)
+            canvas = cache(partial(add_child, assembly, canvas, seen, pose))
+            state = ProgramState(child_z, estimate, proposal.policy, action)
+            walk.append((child, subtree))
         return walk
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function, or take what it gave in a walk before; see :func:`rnp_pyro.fast.recall.remembering`."""
-        return function(*arguments) if self.memory is None else self.memory.call(function, *arguments)
-
-    def _generate_deferred(self, z: Float[Tensor, "*batch N Z"], level: int) -> ProgramParams:
-        """Generate programs whose weights' gradients are formed once, after all steps."""
-        return defer_program(self.generate(z, level))
-
-    def _feed_back(self, level: int, seen: Float[Tensor, "*batch N C h w"]) -> Float[Tensor, "*batch N Z"]:
+    def _feed_back(self, seen: Float[Tensor, "*batch N C h w"], level: int) -> Float[Tensor, "*batch N Z"]:
         """Map what children drew to their parents' estimate of them."""
         assert self.feedback is not None
-        estimate: Tensor = self.feedback[level - 1](seen.flatten(-3))
+        with own_precision(seen):
+            estimate: Tensor = self.feedback[level - 1](seen.flatten(-3))
         return estimate
 
-    def _node_scale(self, kind: str, level: int) -> Float[Tensor, " size"] | None:
-        return None if self.node_scales is None else self.node_scales(kind, level)
-
-    def _add_child(
-        self,
-        draw_canvas: Callable[[], Tensor],
-        child: Float[Tensor, "*batch N C h w"],
-        pose: Float[Tensor, "*batch N 2 3"],
-        settings: Level,
-    ) -> Float[Tensor, "*batch N C H W"]:
-        """Add one more child to its parent's canvas so far."""
-        pasted = paste(child, pose, settings.canvas_size, self.rendering.interpolation)
-        return compose_canvases(torch.stack([draw_canvas(), pasted], dim=-4), self.rendering.composition)
-
-    def _fold_children(self, level: int, *below: Nodes) -> Float[Tensor, "*batch N C H W"]:
-        """Fold the nodes below programs of ``level`` into these programs' canvases."""
-        canvas = below[-1].patch
-        for offset, nodes in enumerate(reversed(below)):
-            pasted = self._paste_children(level - len(below) + 1 + offset, canvas, nodes.pose)
-            canvas = compose_canvases(pasted, self.rendering.composition)
-        return canvas
+    def _scale(self, kind: str, level: int) -> Float[Tensor, " size"] | None:
+        """Return the standard deviation of a kind of site at children of programs of ``level``; None: not random."""
+        return None if self.node_scales is None else self.node_scales(kind, level - 1)
 
 
-def _as_only_node(z: Latent) -> Float[Tensor, "*batch 1 Z"]:
-    return z[..., None, :]
-
-
-def _merge(parents: Float[Tensor, "*batch N Z"], *steps: Nodes) -> Nodes:
-    return merge_steps(steps, num_parents=parents.shape[-2])
+def _transformed() -> bool:
+    """Whether a transform of ``torch.func`` is at work, which sees through ordinary operations only."""
+    return torch._C._are_functorch_transforms_active()

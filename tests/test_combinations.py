@@ -47,6 +47,7 @@ def make(tiny_config: MakeConfig) -> Callable[[Combination], tuple[Pair, TrainCo
     return build
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("one", marked(VALID, FEW))
 def test_two_steps(make: Callable[[Combination], tuple[Pair, TrainConfig]], images: torch.Tensor, one: Combination):
     pair, train = make(one)
@@ -69,6 +70,7 @@ def test_two_steps(make: Callable[[Combination], tuple[Pair, TrainConfig]], imag
     assert all(parameter.requires_grad for parameter in loss.parameters())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("one", marked(REFINED, pairwise(REFINED)))
 def test_a_step_refined(
     make: Callable[[Combination], tuple[Pair, TrainConfig]], images: torch.Tensor, one: Combination
@@ -86,6 +88,7 @@ def test_a_step_refined(
 STOCK = [one for one in VALID if one.objective == "elbo"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("one", marked(STOCK, pairwise(STOCK)))
 def test_stock_pyro(make: Callable[[Combination], tuple[Pair, TrainConfig]], images: torch.Tensor, one: Combination):
     """SVI, Predictive and poutine, with nothing of ours around."""

@@ -19,7 +19,7 @@ DEVICE_LITERALS = {
     "rnp_pyro/checkpoint.py": {"cpu"},  # a checkpoint of any machine is read onto the CPU first
     "rnp_pyro/figures/printing.py": {"cpu"},  # images become NumPy arrays there
     "examples/benchmarking/timing.py": {"cuda"},  # the one whose allocator is asked for its peak
-    "inference/evaluate.py": {"cpu", "cuda", "meta"},  # which generators there are to put back
+    "inference/contexts.py": {"cpu", "cuda", "meta"},  # which generators there are to put back
 }
 """Files that may name a device; all others take theirs from Fabric, or from the tensors that they are given."""
 
@@ -61,10 +61,11 @@ def test_the_first_file_to_read_is_short():
 
 def test_the_first_file_reads_draw_unfold_fold_observe():
     source = (ROOT / "models" / "rnp.py").read_text(encoding="utf-8")
-    places = [source.index(call) for call in ("z = pyro.sample(", ".unfold(z, ", ".fold(parse)", 'pyro.sample("image"')]
+    places = [source.index(call) for call in ("z = pyro.sample(", ".unfold(z, ", ".fold(parse)", "pyro.sample(IMAGE, ")]
     assert places == sorted(places)
 
 
+@pytest.mark.thorough
 def test_imports_go_one_way():
     """The contracts of pyproject.toml."""
     found = python("import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))")
@@ -112,6 +113,7 @@ assert "matplotlib.pyplot" not in sys.modules, "pyplot chooses a backend for the
 """
 
 
+@pytest.mark.thorough
 def test_importing_changes_no_global_state():
     """Nor does the core import Pyro by way of others."""
     found = python(IMPORTING)
@@ -145,3 +147,9 @@ def test_test_files_have_names_of_their_own():
     """There are no packages among them, so that pytest would take one for the other."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_tests_stand_in_the_folders_of_what_they_test():
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    assert len(folders) > 10
+    assert not [str(folder) for folder in folders if folder.parts and not list((ROOT / folder).glob("*.py"))]

@@ -1,4 +1,4 @@
-"""What the README and the page on guides show must run."""
+"""What the README, CONTRIBUTING and the page on guides show must run."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,12 @@ from rnp_pyro.config import GuideConfig, ModelConfig
 from rnp_pyro.errors import UserError
 
 README = Path(__file__).parents[1] / "README.md"
+CONTRIBUTING = README.parent / "CONTRIBUTING.md"
 GUIDES_PAGE = README.parent / "docs" / "guides.md"
 
 
 def blocks(page: Path) -> list[str]:
-    """Give a page's blocks of Python."""
+    """Return a page's blocks of Python."""
     return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
@@ -31,24 +32,24 @@ def _single_precision():
     torch.set_default_dtype(before)
 
 
-def test_library_example_runs_and_prints_shapes(capsys):
+def test_library_example_runs_and_prints_a_shape(capsys):
+    pyro.clear_param_store()
     exec(compile(blocks(README)[0], "README", "exec"), {})
-    printed = capsys.readouterr().out
-    assert "torch.Size([5, 4, 2, 3]), torch.Size([5, 16, 2, 3])" in printed
-    assert "torch.Size([5, 1, 28, 28])" in printed
+    assert capsys.readouterr().out == "torch.Size([5, 1, 28, 28])\n"
+    pyro.clear_param_store()
 
 
 @pytest.mark.parametrize(
-    ("page", "module", "node_latents"),
+    ("page", "block", "module", "node_latents"),
     [
-        (README, "guides.linear", "none"),
-        (GUIDES_PAGE, "guides.glance", "both"),
-        (GUIDES_PAGE, "guides.glance", "state"),
+        (CONTRIBUTING, 0, "guides.linear", "none"),
+        (GUIDES_PAGE, 1, "guides.glance", "both"),
+        (GUIDES_PAGE, 1, "guides.glance", "state"),
     ],
 )
-def test_guide_examples_train(page: Path, module: str, node_latents: str):
+def test_guide_examples_train(page: Path, block: int, module: str, node_latents: str):
     namespace: dict = {"__name__": module}
-    exec(compile(blocks(page)[1], str(page), "exec"), namespace)
+    exec(compile(blocks(page)[block], str(page), "exec"), namespace)
     pyro.clear_param_store()
     model = MODELS["rnp"](ModelConfig(node_latents=node_latents), (1, 28, 28))
     guide = namespace["build"](GuideConfig(), model.decoder)
@@ -76,12 +77,15 @@ def test_pyros_own_guides_example(capsys):
     pyro.clear_param_store()
 
 
-def test_every_preset_and_command_that_the_readme_names_exists():
+def test_the_readme_is_short():
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_readme_names_every_command():
+    commands = [path for path in (README.parent / "examples").glob("*.py") if "__main__" in path.read_text("utf-8")]
+    assert len(commands) > 10
     text = README.read_text(encoding="utf-8")
-    for command in set(re.findall(r"python -m (examples\.\w+)", text)):
-        assert (README.parent / (command.replace(".", "/") + ".py")).is_file(), command
-    for target in re.findall(r"\]\(([\w./]+)\)", text):
-        assert (README.parent / target).exists(), target
+    assert [path.stem for path in commands if f"python -m examples.{path.stem}" not in text] == []
 
 
 def test_readme_names_every_preset():

@@ -16,6 +16,7 @@ from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.errors import UserError
 from rnp_pyro.node_scales import NodeLatents
+from rnp_pyro.seeds import check_seed
 
 OWN = {
     "--guide.name": "guides",
@@ -202,8 +203,7 @@ def _choices(config: AblateConfig) -> Choices:
         if values is not None and (not values or len(set(values)) < len(values)):
             raise UserError(f"--{name} must name one or more, each once, got {values}")
     for seed in lists["seeds"] or ():
-        if not 0 <= seed < 2**63:
-            raise UserError(f"--seeds must be within [0, 2^63), got {seed}")
+        check_seed("--seeds", seed)
     for name, known in (("guides", GUIDES), ("objectives", OBJECTIVES), ("node_latents", get_args(NodeLatents))):
         for value in lists[name] or ():
             if value not in known:

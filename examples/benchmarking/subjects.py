@@ -13,11 +13,12 @@ from torch import nn
 
 from examples.benchmarking.timing import peak_mib
 from guides import GUIDES
-from inference.evaluate import seeded
+from inference.contexts import seeded
 from inference.objectives.elbo import RecordingELBO
 from inference.training.gradient import clipped_gradient, make_optimizer
 from models import MODELS
 from models.likelihood import Likelihood
+from rnp_pyro import sites
 from rnp_pyro.config import GuideConfig, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.reference import generate_image
@@ -70,7 +71,7 @@ class ReferenceRNP(PyroModule):
         with pyro.plate("images", images.shape[-4], dim=-1):
             z = pyro.sample(tree.root_site, prior)
             canvas = generate_image(tree, z)
-            pyro.sample("image", self.likelihood(canvas), obs=images)
+            pyro.sample(sites.IMAGE, self.likelihood(canvas), obs=images)
         return canvas
 
 

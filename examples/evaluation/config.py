@@ -6,6 +6,7 @@ from typing import Literal
 
 from examples.shared.cli import check_output
 from rnp_pyro.errors import UserError
+from rnp_pyro.seeds import check_seed
 
 MOST_PARTICLES = 10_000_000
 """The weights of one image must fit in memory, several times: here a gigabyte."""
@@ -66,8 +67,7 @@ def check_evaluation(config: EvaluateConfig) -> None:
         raise UserError(f"--particles must be within 1 to {MOST_PARTICLES:,}, got {config.particles:,}")
     if config.images < 1:
         raise UserError(f"--images must be at least 1, got {config.images}")
-    if not 0 <= config.seed < 2**63:
-        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    check_seed("--seed", config.seed)
     if config.arviz is not None and config.particles > MOST_PARTICLES_SAVED:
         raise UserError(f"--arviz takes at most {MOST_PARTICLES_SAVED:,} --particles, got {config.particles:,}")
     for option, file in (("--json", config.json), ("--arviz", config.arviz)):

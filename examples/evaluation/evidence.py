@@ -1,12 +1,13 @@
 """The numbers of an evaluation: as JSON, as lines, and in words."""
 
-from math import isfinite, sqrt
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import torch
 
 from inference.diagnostics import FEWEST, TRUSTED_KHAT
+from inference.estimates import standard_error
 from inference.importance import Evidence
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Latent, Tensor
@@ -96,15 +97,11 @@ def paired_difference(numbers: dict[str, Any], baseline: dict[str, Any]) -> dict
         where the baseline is the worse; and its standard error.
     """
     ours, theirs = (torch.tensor(one["nll_by_image"], dtype=torch.float64) for one in (numbers, baseline))
-    return {
+    found = {
         "difference_to_baseline": (ours - theirs).mean().item(),
         "difference_to_baseline_standard_error": standard_error(ours - theirs),
     }
-
-
-def standard_error(values: Float[Tensor, " images"]) -> float | None:
-    """Return the standard error of the mean over images; one image has none."""
-    return (values.std() / sqrt(len(values))).item() if len(values) > 1 else None
+    return finite(found)
 
 
 def quantile(values: Float[Tensor, " images"], level: float) -> float | None:

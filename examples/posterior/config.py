@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.evaluation.config import MOST_PARTICLES
 from examples.shared.cli import check_output
 from examples.shared.run import Run
 from rnp_pyro.errors import UserError
@@ -71,6 +72,10 @@ def check(config: ReferenceConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < least:
             raise UserError(f"--{name} must be at least {least}, got {value}")
+    if config.particles > MOST_PARTICLES:
+        raise UserError(f"--particles must be at most {MOST_PARTICLES:,}, got {config.particles:,}")
+    if config.seed >= 2**63:
+        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
     for option, file in {"--json": config.json, "--figure": config.figure, "--markdown": config.markdown}.items():
         if file is not None:
             check_output(option, Path(file), overwrite=True)

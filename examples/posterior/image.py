@@ -10,12 +10,13 @@ from typing import Any
 from examples.shared.parallel import Advance
 from examples.shared.report import EVALUATION_SEED
 from examples.shared.run import Run, open_trained
+from inference.estimates import Estimate, log_mean
 from inference.posterior.annealing import AnnealingSettings, Starts, anneal
-from inference.posterior.gaps import Estimate, Gaps, GapSettings, guide_posterior, log_mean, split_gap
+from inference.posterior.gaps import Gaps, GapSettings, guide_posterior, split_gap
 from inference.posterior.log_joint import log_joint
-from inference.posterior.mcmc import NutsSettings, Reference, sample_posterior
-from inference.seeds import derive_seed
+from inference.posterior.mcmc import ChainDraws, NutsSettings, sample_posterior
 from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.streams import derive_seed
 
 ANNEALING_SHARE, CHAINS_SHARE = 0.25, 0.6
 """Of an image's time, about; the gaps take what is left."""
@@ -76,7 +77,7 @@ def observed_images(run: Run, numbers: list[int]) -> Canvas:
 def as_json(
     image: int,
     starts: Starts,
-    reference: Reference,
+    reference: ChainDraws,
     guide: tuple[Float[Tensor, " Z"], Float[Tensor, " Z"]],
     gaps: Gaps,
     seconds: float,

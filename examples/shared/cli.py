@@ -118,6 +118,10 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
         _fail(one_line(error))
     except ArgumentError as error:
         _fail(plain(str(error)) + "; see --help")
+    except OSError as error:
+        if error.filename is None:  # no file of the user's: a mistake of ours
+            raise
+        _fail(f"cannot write {error.filename2 or error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 

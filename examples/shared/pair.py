@@ -3,22 +3,21 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import pyro
 import torch
-from pyro import poutine
 from pyro.nn import PyroModule
 
 from guides import GUIDES
 from guides.auto import AUTO_GUIDES
 from inference.objectives import build_objective
-from inference.objectives.elbo import check_closed_kl
-from inference.objectives.honest import check_latents
+from inference.pairing import check_pair
 from inference.refinement import Refinement, check_refinement, refined
 from inference.training.task import Weights
 from models import MODELS
-from rnp_pyro.config import Config, likelihood_name
+from models.likelihood import observes_binary
+from rnp_pyro.config import Config
 from rnp_pyro.data import binarise, binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
+from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 
 
@@ -71,8 +70,7 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
     Raises:
         UserError: If a name is unknown, or settings do not fit.
     """
-    if not 0 <= config.seed < 2**63:
-        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    check_seed("--seed", config.seed)
     _check_name("model.name", config.model.name, MODELS)
     if config.guide.name in AUTO_GUIDES:
         raise UserError(
@@ -87,21 +85,8 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
         torch.manual_seed(config.seed)
         model = MODELS[config.model.name](config.model, image_shape)
         guide = GUIDES[config.guide.name](config.guide, model.decoder)
-        _check_fit(model, guide, image_shape, config.train.objective)
-    return Pair(model, guide, refinement, likelihood_name(config.model, image_shape) == "bernoulli", config.seed)
-
-
-def _check_fit(model: PyroModule, guide: PyroModule, image_shape: tuple[int, int, int], objective: str) -> None:
-    """Refuse a guide that does not fit the model, or the objective, before anything is trained."""
-    blank = torch.zeros(1, *image_shape)
-    with torch.no_grad(), pyro.get_param_store().scope():
-        model_trace, guide_trace = (poutine.trace(one).get_trace(blank) for one in (model, guide))
-    try:
-        check_latents(model_trace, guide_trace)
-    except UserError as error:
-        raise UserError(f"{error}; expected another --guide.name or --model.node_latents") from None
-    if objective == "analytic_kl":
-        check_closed_kl(model_trace, guide_trace)
+        check_pair(model, guide, image_shape, config.train.objective)
+    return Pair(model, guide, refinement, observes_binary(config.model, image_shape), config.seed)
 
 
 def _check_name(option: str, name: str, table: dict) -> None:

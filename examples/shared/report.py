@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from examples.shared.pair import Pair
-from inference.evaluate import elbo_terms, evaluating, latent_means, reconstruct
+from inference.bounds import elbo_terms, latent_means, reconstruct
+from inference.contexts import evaluating
 from inference.predictive import sample_prior, unfold_as_drawn
 from rnp_pyro import figures
 from rnp_pyro.checkpoint import FIGURES, METRICS, read_metrics

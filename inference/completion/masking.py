@@ -1,4 +1,4 @@
-"""The likelihood of a part of an image: what is unseen is left out."""
+"""The likelihood of the seen part of an image."""
 
 from typing import Any
 
@@ -7,8 +7,7 @@ from pyro.distributions import Independent
 from pyro.poutine.messenger import Messenger
 
 from rnp_pyro.shapes import Bool, Tensor
-
-IMAGE_SITE = "image"
+from rnp_pyro.sites import IMAGE
 
 
 class SeenPixels(Messenger):
@@ -26,7 +25,7 @@ class SeenPixels(Messenger):
         self.seen = seen
 
     def _pyro_sample(self, msg: Any) -> None:
-        if msg["name"] != IMAGE_SITE:
+        if msg["name"] != IMAGE:
             return
         fn = msg["fn"]
         if not isinstance(fn, Independent) or fn.reinterpreted_batch_ndims != 3:

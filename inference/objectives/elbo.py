@@ -15,9 +15,7 @@ from torch.distributions import kl_divergence
 
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
-
-PART_TERM = "part_term"
-"""Site of the training-only second term of eq. (1), which no bound contains."""
+from rnp_pyro.sites import PART_TERM
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ class Terms:
 class WeighLatents(Messenger):
     """Scale the log probabilities of latent sites, in the model and in the guide: the weight of the KL.
 
-    Departure: the paper's KL has weight 1 throughout; warmed up, fewer dimensions of the latent die before the decoder
-    can use them. What is reported always has weight 1.
+    Departure: the paper's KL has weight 1 throughout. With a warm-up, fewer latent dimensions die before the decoder
+    can use them. Reported bounds always have weight 1.
 
     Args:
         weight: Above 0; 1 is the honest bound.
@@ -58,7 +56,7 @@ class WeighLatents(Messenger):
 
 
 class RecordingELBO(Trace_ELBO):
-    """``Trace_ELBO`` that keeps the terms of its last bound, which cost nothing more once the loss is computed."""
+    """``Trace_ELBO`` that keeps the terms of its last bound. Once the loss is computed they cost nothing more."""
 
     terms: Terms | None = None
     one_walk = True
@@ -70,7 +68,7 @@ class RecordingELBO(Trace_ELBO):
 
 
 class RecordingMeanField(TraceMeanField_ELBO):
-    """``TraceMeanField_ELBO``, the KL of each site in closed form, that keeps its terms and is never silently wrong."""
+    """``TraceMeanField_ELBO``, each site's KL in closed form, that keeps its terms and refuses what it gets wrong."""
 
     terms: Terms | None = None
     one_walk = True
@@ -98,7 +96,7 @@ class RecordingMeanField(TraceMeanField_ELBO):
 
 
 def check_closed_kl(model_trace: Trace, guide_trace: Trace) -> None:
-    """Refuse sites for whose divergence Pyro has no formula: it would silently sample it.
+    """Refuse sites for which Pyro has no formula of the divergence. It would silently estimate it by sampling.
 
     Raises:
         UserError: In one line, with the site.
@@ -112,36 +110,6 @@ def check_closed_kl(model_trace: Trace, guide_trace: Trace) -> None:
                 f"analytic_kl needs a formula for the KL at every site, and Pyro has none at {name}: expected "
                 "a guide of normals, such as --guide.name resnet or ladder, or --train.objective elbo"
             ) from None
-
-
-class FreeBitsELBO(RecordingELBO):
-    """``Trace_ELBO`` in which each group of latents, a level's states or its actions, has some nats for nothing.
-
-    Departure: so that no level of latents is given up before the decoder can use it (Kingma et al. 2016).
-
-    Args:
-        nats: Least KL that a group is charged with, nats per image, averaged over the batch.
-        num_particles: Draws for each image.
-    """
-
-    def __init__(self, nats: float, num_particles: int = 1) -> None:
-        super().__init__(num_particles=num_particles, vectorize_particles=num_particles > 1, max_plate_nesting=1)
-        self.nats = nats
-
-    def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the negative bound of a batch, nats, with each group's KL at least what is free."""
-        ((model_trace, guide_trace),) = self._get_traces(model, guide, args, kwargs)
-        observed = [site["log_prob_sum"] for site in random_sites(model_trace).values() if site["is_observed"]]
-        num_images = args[0].shape[-4]
-        groups: dict[str, Tensor] = {}
-        weight, priors = 1.0, random_sites(model_trace)
-        for name, site in random_sites(guide_trace).items():
-            group = ".".join(name.split(".")[:2])
-            prior = priors[name]
-            kl = (site["unscaled_log_prob"] - prior["unscaled_log_prob"]).sum() / self.num_particles
-            groups[group], weight = groups.get(group, 0.0) + kl, site["scale"]
-        charged = torch.stack([kl.clamp(min=self.nats * num_images) for kl in groups.values()]).sum()
-        return weight * charged - torch.stack(observed).sum() / self.num_particles
 
 
 def random_sites(trace: Trace) -> dict[str, Any]:

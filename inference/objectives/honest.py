@@ -1,21 +1,22 @@
-"""Whether two traces say what a bound must be made of: all of p(x, z) and of q(z | x), and nothing else."""
+"""Checks that two traces hold what an honest bound is made of: all of p(x, z) and q(z | x), and nothing else."""
 
 from typing import Any
 
 import torch
 from pyro.poutine import Trace
 
-from inference.objectives.elbo import PART_TERM, random_sites
+from inference.objectives.elbo import random_sites
 from rnp_pyro.errors import UserError
+from rnp_pyro.sites import PART_TERM
 
 
 def check_latents(model_trace: Trace, guide_trace: Trace) -> None:
-    """Refuse a guide that does not draw just the model's latents: its bound would be none.
+    """Refuse a guide that does not draw exactly the model's latents. Its bound would not be a bound.
 
     Raises:
         UserError: In one line, with the names of the sites.
     """
-    ours, theirs = _latents(model_trace), _latents(guide_trace)
+    ours, theirs = set(latent_names(model_trace)), set(latent_names(guide_trace))
     missing, foreign = sorted(ours - theirs), sorted(theirs - ours)
     found = [
         f"{what} {', '.join(sites[:3])}{', ...' if len(sites) > 3 else ''}"
@@ -40,8 +41,9 @@ def check_honest(model_trace: Trace, guide_trace: Trace) -> None:
     check_latents(model_trace, guide_trace)
 
 
-def _latents(trace: Trace) -> set[str]:
-    return {name for name, site in random_sites(trace).items() if not _is_aside(site)}
+def latent_names(trace: Trace) -> list[str]:
+    """Return the names of the latents that a bound is about, without auxiliary draws, in order."""
+    return [name for name, site in random_sites(trace).items() if not _is_aside(site)]
 
 
 def _is_aside(site: dict[str, Any]) -> bool:

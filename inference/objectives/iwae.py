@@ -1,15 +1,26 @@
 """The importance-weighted bound as a training objective, with two gradients.
 
-    L_K = E log (1 / K) sum_k w_k,  w_k = p(x, z_k) / q(z_k | x),  z_k ~ q   (Burda et al. 2016)
+    L_K = E log (1 / K) sum_k w_k,  w_k = p(x | z_k) (p(z_k) / q(z_k | x))^b,  z_k ~ q   (Burda et al. 2016)
 
-Its pathwise gradient is sum_k v_k d log w_k, v_k = w_k / sum_j w_j; the part of it that comes from the score of q makes
-a guide's signal vanish in noise as K grows (Rainforth et al. 2018). Doubly reparameterized (Tucker et al. 2019) it is
+b is the weight of the KL, 1 in the honest bound. The pathwise gradient is sum_k v_k d log w_k, v_k = w_k / sum_j w_j.
+The part of it that comes from the score of q drowns a guide's signal in noise as K grows (Rainforth et al. 2018):
 
-    for the model  sum_k v_k  d log p(x, z_k)
-    for the guide  sum_k v_k^2  (d log w_k / d z_k) (d z_k / d phi)
+    -b sum_k v_k (d log q(z_k | x) / d phi)   at fixed z_k
 
-where log w is scored with the guide's parameters fixed. A weight that both have, of a tree that the guide walks, gets
-the sum of the two: the second for its part in the draws (Bauer & Mnih 2021).
+Doubly reparameterized (Tucker et al. 2019) that part is a derivative by the draws. For any f, the expectation of
+f(z_k) d log q(z_k | x) / d phi is that of (d f / d z_k) (d z_k / d phi). Here f is v_k, and
+
+    d v_k / d z_k = v_k (1 - v_k) d log w_k / d z_k
+
+So the score's part is -b sum_k v_k (1 - v_k) (d log w_k / d z_k) (d z_k / d phi). The path's part is the same sum with
+1 in place of -b (1 - v_k). Together the gradient is
+
+    for the model  sum_k v_k  d log w_k
+    for the guide  sum_k v_k ((1 - b) + b v_k)  (d log w_k / d z_k) (d z_k / d phi)
+
+where log w is scored with the guide's parameters fixed. At b = 1 the guide's gate is v_k^2, as published. A weight that
+both have, of a tree that the guide walks, gets the sum of the two: the second for its part in the draws (Bauer & Mnih
+2021).
 """
 
 from collections.abc import Callable
@@ -22,18 +33,22 @@ import torch
 from pyro import poutine
 from pyro.infer import ELBO
 from pyro.poutine import Trace
+from torch import nn
 
-from inference.objectives.elbo import PART_TERM, Terms, bound_terms, random_sites
-from inference.training.gradient import fixed
+from inference.contexts import fixed
+from inference.objectives.elbo import Terms, bound_terms, random_sites
+from inference.objectives.stock import leave_gradient
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.sites import PART_TERM
 
 
 class ImportanceWeightedELBO(ELBO):
-    """The K-particle bound, one for each image.
+    """The K-particle bound of each image.
 
     Args:
         num_particles: K.
-        doubly_reparameterized: Which gradient.
+        doubly_reparameterized: Whether the gradient is the doubly reparameterized one, or the pathwise one.
     """
 
     terms: Terms | None = None
@@ -49,11 +64,19 @@ class ImportanceWeightedELBO(ELBO):
         with torch.no_grad():
             return self.differentiable_loss(model, guide, images).item()
 
+    def loss_and_grads(self, model: Any, guide: Any, images: Canvas) -> float:
+        """Leave the gradient in the parameters, as ``pyro.infer.SVI`` asks, and return the loss, nats."""
+        return leave_gradient(self.differentiable_loss(model, guide, images))
+
     def differentiable_loss(self, model: Any, guide: Any, images: Canvas) -> Tensor:
         """Return the negative bound of a batch, nats, less the part term's weighted mean; with the chosen gradient.
 
-        Doubly reparameterized, the part term reaches the guide weighed by v_k^2 as well, not by v_k: the bound and the
-        aid to training keep the proportion that they have in each particle.
+        Doubly reparameterized, the part term reaches the guide through the same gate as the bound, not weighed by v_k
+        alone: the bound and the aid to training keep the proportion that they have in each particle.
+
+        Raises:
+            UserError: If the doubly reparameterized gradient is asked for latents of different weights, or for a guide
+                that is no module.
         """
         gate = Gate()
         with pyro.plate("particles", self.num_particles, dim=-2):
@@ -66,8 +89,10 @@ class ImportanceWeightedELBO(ELBO):
         self.terms = bound_terms(model_trace, guide_trace)
         log_weight = _log_prob(model_trace, lambda name: name != PART_TERM) - _log_prob(guide_trace, lambda name: True)
         bound = (log_weight.logsumexp(0) - log(self.num_particles)).sum()
-        gate.share = share = log_weight.detach().softmax(0)
-        # Its gradient is the pathwise one of the bound; gated, the guide's half is multiplied with the share once more.
+        share = log_weight.detach().softmax(0)
+        if self.doubly_reparameterized:
+            gate.factor = 1 - weight_of_latents(guide_trace) * (1 - share)
+        # Its gradient is the pathwise one of the bound; gated, the guide's half is multiplied with the factor as well.
         surrogate = (share * log_weight).sum()
         has_part_term = PART_TERM in random_sites(model_trace)
         helped = (share * _log_prob(model_trace, lambda name: name == PART_TERM)).sum() if has_part_term else 0.0
@@ -80,13 +105,13 @@ class ImportanceWeightedELBO(ELBO):
 
 @dataclass(eq=False)
 class Gate:
-    """Lets latents through, and multiplies their gradients with their particles' shares of the weight.
+    """Passes latents on unchanged, and multiplies the gradients that flow back.
 
     Args:
-        share: Known once the weights are; the backward pass comes later.
+        factor: (1 - b) + b v, known once the weights are; the backward pass comes later.
     """
 
-    share: Float[Tensor, "particles images"] | None = None
+    factor: Float[Tensor, "particles images"] | None = None
 
     def __call__(self, value: Tensor) -> Tensor:
         """Pass a latent ``[particles images *event]``."""
@@ -97,13 +122,32 @@ class Gate:
         return passed
 
     def _weigh(self, error: Tensor) -> Tensor:
-        assert self.share is not None
-        return error * self.share.reshape(*self.share.shape, *[1] * (error.dim() - self.share.dim()))
+        assert self.factor is not None
+        return error * self.factor.reshape(*self.factor.shape, *[1] * (error.dim() - self.factor.dim()))
+
+
+def weight_of_latents(trace: Trace) -> Any:
+    """Return the weight of the KL that a guide's trace was made with, one for all its sites.
+
+    Raises:
+        UserError: If its sites have different ones: the derivation above needs a single b.
+    """
+    weights = [site["scale"] for site in random_sites(trace).values()]
+    if not all(torch.as_tensor(weight == weights[0]).all() for weight in weights):
+        raise UserError(
+            "iwae_dreg needs one KL weight for all latents, got sites of different poutine.scale: expected one scale, "
+            "or --train.objective iwae"
+        )
+    return weights[0]
 
 
 def _rescored(model: Any, guide: Any, images: Canvas, gate: Gate) -> tuple[Trace, Trace]:
     """Draw from the guide, and score the gated draws by the model and by the guide with its parameters fixed."""
-    drawn = poutine.trace(guide).get_trace(images)
+    if not isinstance(guide, nn.Module):
+        raise UserError(
+            f"iwae_dreg fixes a guide's parameters to score its draws: expected a PyroModule, got {guide!r}"
+        )
+    drawn: Any = poutine.trace(guide).get_trace(images)
     for name, site in random_sites(drawn).items():
         drawn.nodes[name] = {**site, "value": gate(site["value"])}
     model_trace = poutine.trace(poutine.replay(model, trace=drawn)).get_trace(images)

@@ -3,10 +3,10 @@
     p_b(z) ~ p(z) p(x | z)^b,  b = 0 -> 1
 
 Starts: sequential Monte Carlo (Del Moral, Doucet & Jasra 2006). At each temperature a population is weighed and
-resampled, then moved by Hamiltonian Monte Carlo. A chain that starts at a draw of the prior and follows the gradient at
-once may be caught by a poor parse for good; a walker of a population that is caught is resampled away. Each chain has a
-population of its own, started from draws of the prior of its own: chains that agree have not seen each other. What they
-share is how they move: temperatures, step size and covariance. The product of the mean weights estimates p(x).
+resampled, then moved by Hamiltonian Monte Carlo. A chain that starts at a draw of the prior and follows the gradient
+may never leave a poor parse. In a population, such a walker is resampled away. Each chain has its own
+population, started from its own draws of the prior, so that chains that agree have found the same independently. They
+share only how they move: temperatures, step size and covariance. The product of the mean weights estimates p(x).
 
 Weights: annealed importance sampling (Neal 2001), walkers one by one, at temperatures and with moves that are fixed
 beforehand. They are importance weights like any others: their mean is p(x).
@@ -19,10 +19,10 @@ from math import exp, log
 
 import torch
 
-from inference.evaluate import seeded
+from inference.contexts import seeded
 from inference.posterior.bridge import Anneals
-from inference.seeds import ANNEALING, derive_seed
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.streams import Use, derive_seed
 
 BISECTIONS = 40
 
@@ -37,7 +37,7 @@ Tick = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Move:
+class HamiltonianMove:
     """One step of Hamiltonian Monte Carlo, in coordinates in which the covariance is the identity.
 
     Args:
@@ -53,7 +53,7 @@ class Move:
 
 @dataclass(frozen=True)
 class AnnealingSettings:
-    """How populations walk.
+    """Settings of the populations' walks.
 
     Args:
         population: Walkers of each chain, at least 2.
@@ -73,12 +73,13 @@ class AnnealingSettings:
 
 @dataclass(frozen=True)
 class Starts:
-    """Where populations ended.
+    """The ends of the populations' walks.
 
     Args:
         z: One walker of each population.
         covariance: Of all walkers of all populations, at the posterior.
-        log_evidence: Each population's estimate of log p(x), nats; that of p(x) is unbiased but for what is adapted.
+        log_evidence: Each population's estimate of log p(x), nats. That of p(x) is unbiased, except for
+            what is adapted.
         temperatures: How many there were.
     """
 
@@ -115,7 +116,7 @@ def anneal(
         seed: Of their draws; the global generator is put back.
         tick: Told the temperature after each move.
     """
-    with seeded(derive_seed(seed, ANNEALING), target.device):
+    with seeded(derive_seed(seed, Use.ANNEALING), target.device):
         walkers = _from_prior(target, num_chains, settings.population)
         temperatures, settled = 0, list[Tensor]()
         while walkers.temperature < 1:
@@ -132,7 +133,12 @@ def anneal(
 
 
 def annealed_log_weights(
-    target: Anneals, number: int, temperatures: Sequence[float], move: Move, seed: int, tick: Tick = lambda: None
+    target: Anneals,
+    number: int,
+    temperatures: Sequence[float],
+    move: HamiltonianMove,
+    seed: int,
+    tick: Tick = lambda: None,
 ) -> Float[Tensor, " particles"]:
     """Weigh walkers that start at draws of the prior; the mean of the weights is p(x) in expectation.
 
@@ -145,7 +151,7 @@ def annealed_log_weights(
         tick: Called after each move of a chunk.
     """
     log_weights = []
-    with seeded(derive_seed(seed, ANNEALING), target.device):
+    with seeded(derive_seed(seed, Use.ANNEALING), target.device):
         for begin in range(0, number, CHUNK):
             walkers = _from_prior(target, 1, min(CHUNK, number - begin))
             log_weight = torch.zeros_like(walkers.log_likelihood)
@@ -182,7 +188,7 @@ def _from_prior(target: Anneals, num_chains: int, population: int) -> _Walkers:
 
 
 def _cool(walkers: _Walkers, kept: float) -> _Walkers:
-    """Go on to the next temperature: weigh each population, and draw it anew from itself in proportion."""
+    """Go on to the next temperature: weigh each population, and resample it."""
     temperature = next_temperature(walkers.log_likelihood, walkers.temperature, kept)
     log_weight = (temperature - walkers.temperature) * walkers.log_likelihood
     population = log_weight.shape[-1]
@@ -196,8 +202,8 @@ def _cool(walkers: _Walkers, kept: float) -> _Walkers:
     )
 
 
-def _move(target: Anneals, walkers: _Walkers, move: Move) -> tuple[_Walkers, float]:
-    """Move every walker by one step of Hamiltonian Monte Carlo; give the mean acceptance too."""
+def _move(target: Anneals, walkers: _Walkers, move: HamiltonianMove) -> tuple[_Walkers, float]:
+    """Move every walker by one step of Hamiltonian Monte Carlo, and return the mean acceptance too."""
     factor = torch.linalg.cholesky(move.covariance)
     z, momentum = walkers.z, torch.randn_like(walkers.z)
     step_size = move.step_size * (0.8 + 0.4 * torch.rand_like(walkers.log_likelihood)[..., None])
@@ -221,7 +227,7 @@ def _move(target: Anneals, walkers: _Walkers, move: Move) -> tuple[_Walkers, flo
 
 def _adapted(target: Anneals, walkers: _Walkers, covariance: Tensor, settings: AnnealingSettings) -> _Walkers:
     """Move, and adapt the step size."""
-    moved, acceptance = _move(target, walkers, Move(covariance, walkers.step_size, settings.leapfrogs))
+    moved, acceptance = _move(target, walkers, HamiltonianMove(covariance, walkers.step_size, settings.leapfrogs))
     step_size = min(1.0, walkers.step_size * exp(0.5 * (acceptance - settings.acceptance)))
     return replace(moved, step_size=step_size)
 

@@ -3,14 +3,14 @@
     log p(x) - ELBO(guide) = [log p(x) - max_q ELBO(q)] + [max_q ELBO(q) - ELBO(guide)]
 
 q are normals with a diagonal covariance, the family of the guide. The first bracket is the approximation gap: no normal
-of the family is the posterior. The second is the amortization gap: the guide must find the normal at a glance. log p(x)
+of the family is the posterior. The second is the amortization gap: the guide must find the normal in one pass. log p(x)
 is estimated by importance sampling from a Student t with the mean and covariance of NUTS's draws, annealed in a few
 temperatures from there to the posterior: no normal and no Student t has a posterior's bends.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import cos, log, nan, pi
+from math import cos, pi
 
 import pyro
 import torch
@@ -19,16 +19,18 @@ from pyro.distributions import Independent, MultivariateStudentT, Normal
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.nn import PyroModule
 
+from inference.bounds import TakeMeans
+from inference.contexts import seeded
 from inference.diagnostics import psis
-from inference.evaluate import TakeMeans, seeded
+from inference.estimates import Estimate, difference, log_mean, mean
 from inference.importance import effective_sample_size
 from inference.objectives.elbo import random_sites
-from inference.posterior.annealing import Move, annealed_log_weights, floored_covariance
+from inference.posterior.annealing import HamiltonianMove, annealed_log_weights, floored_covariance
 from inference.posterior.bridge import Bridge
 from inference.posterior.log_joint import LogJoint, frozen
-from inference.seeds import BOUNDS, CHOICE, CLIMB, EVIDENCE, derive_seed
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.streams import Use, derive_seed
 
 CHUNK = 64
 """Latents that are decoded side by side."""
@@ -44,7 +46,7 @@ Tick = Callable[[], object]
 
 @dataclass(frozen=True)
 class GapSettings:
-    """How much is spent on the terms.
+    """How much is computed for each term.
 
     Args:
         steps: Adam's steps towards the best normal, at least 1.
@@ -65,14 +67,6 @@ class GapSettings:
     temperatures: int = 4
     leapfrogs: int = 4
     step_size: float = 0.3
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number, and the standard error of its Monte Carlo estimate."""
-
-    value: float
-    standard_error: float
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,7 @@ def split_gap(
     flat = draws.flatten(0, 1)
     starts = [(guide.mean, guide.stddev), (flat.mean(0), flat.std(0))]
     best = best_normal(target, starts, settings, seed, tick)
-    noise = derive_seed(seed, BOUNDS)
+    noise = derive_seed(seed, Use.BOUNDS)
     guide_weight = log_weights(target, guide, settings.bound_draws, noise)
     best_weight = log_weights(target, best, settings.bound_draws, noise)
     long_run = long_run_log_weights(target, draws, settings, seed)
@@ -141,7 +135,7 @@ def guide_posterior(guide: PyroModule, target: LogJoint) -> Posterior:
     """Return the guide's posterior of the target's image, in float64; the guide itself stays as it is.
 
     Raises:
-        UserError: If it is no diagonal normal.
+        UserError: If it is not a diagonal normal.
     """
     with torch.no_grad(), pyro.get_param_store().scope(), poutine.block(), TakeMeans():
         trace = poutine.trace(frozen(guide)).get_trace(target.image)
@@ -175,7 +169,7 @@ def best_normal(
     loc = torch.stack([loc for loc, _ in starts]).detach().requires_grad_(True)
     log_scale = torch.stack([scale for _, scale in starts]).detach().log().requires_grad_(True)
     optimizer = torch.optim.Adam([loc, log_scale], lr=settings.learning_rate)
-    with seeded(derive_seed(seed, CLIMB), loc.device):
+    with seeded(derive_seed(seed, Use.CLIMB), loc.device):
         for step in range(settings.steps):
             optimizer.param_groups[0]["lr"] = settings.learning_rate * 0.5 * (1 + cos(pi * step / settings.steps))
             z = Normal(loc, log_scale.exp()).rsample((settings.step_draws,))
@@ -186,13 +180,13 @@ def best_normal(
             optimizer.step()
             tick()
     found = [Normal(*pair).to_event(1) for pair in zip(loc.detach(), log_scale.detach().exp(), strict=True)]
-    choice = derive_seed(seed, CHOICE)
+    choice = derive_seed(seed, Use.CHOICE)
     bounds = [log_weights(target, normal, settings.bound_draws, choice).mean().item() for normal in found]
     return found[bounds.index(max(bounds))]
 
 
 def fitted_proposal(draws: Float[Tensor, "chains draws Z"]) -> Posterior:
-    """Return the Student t that has the mean of draws, and their covariance as its scale matrix: it is a bit wider."""
+    """Return a Student t with the mean of draws, and their covariance as its scale matrix, which makes it wider."""
     flat = draws.flatten(0, 1)
     return MultivariateStudentT(TAILS, flat.mean(0), torch.linalg.cholesky(floored_covariance(draws)))
 
@@ -201,32 +195,14 @@ def long_run_log_weights(
     target: LogJoint, draws: Float[Tensor, "chains draws Z"], settings: GapSettings, seed: int
 ) -> Float[Tensor, " particles"]:
     """Weigh walkers from the draws' Student t to the posterior; the mean of the weights is p(x) in expectation."""
-    move = Move(floored_covariance(draws), settings.step_size, settings.leapfrogs)
+    move = HamiltonianMove(floored_covariance(draws), settings.step_size, settings.leapfrogs)
     temperatures = [(index + 1) / settings.temperatures for index in range(settings.temperatures)]
     bridge = Bridge(target, fitted_proposal(draws))
-    return annealed_log_weights(bridge, settings.particles, temperatures, move, derive_seed(seed, EVIDENCE))
+    return annealed_log_weights(bridge, settings.particles, temperatures, move, derive_seed(seed, Use.EVIDENCE))
 
 
 def log_weights(target: LogJoint, proposal: Posterior, number: int, seed: int) -> Float[Tensor, " particles"]:
-    """Draw from a proposal and give each draw's log p(x, z) - log q(z)."""
+    """Draw from a proposal and return each draw's log p(x, z) - log q(z)."""
     with torch.no_grad(), seeded(seed, target.image.device):
         z = proposal.sample((number,))
         return torch.cat([target(chunk) for chunk in z.split(CHUNK)]) - proposal.log_prob(z)
-
-
-def mean(values: Float[Tensor, " draws"]) -> Estimate:
-    """Average independent values."""
-    return Estimate(values.mean().item(), values.std().item() / len(values) ** 0.5)
-
-
-def log_mean(log_weight: Float[Tensor, " particles"]) -> Estimate:
-    """Estimate the log of the weights' mean; the standard error is the delta method's, nan for a single weight."""
-    relative = (log_weight - log_weight.max()).exp()
-    value = log_weight.logsumexp(0).item() - log(len(log_weight))
-    error = (relative.std() / relative.mean()).item() / len(log_weight) ** 0.5 if len(log_weight) > 1 else nan
-    return Estimate(value, error)
-
-
-def difference(one: Estimate, other: Estimate) -> Estimate:
-    """Subtract independent estimates."""
-    return Estimate(one.value - other.value, (one.standard_error**2 + other.standard_error**2) ** 0.5)

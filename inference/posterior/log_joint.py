@@ -12,9 +12,10 @@ from pyro.nn import PyroModule
 
 from inference.objectives.elbo import random_sites
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor, flatten_batch
+from rnp_pyro.sites import IMAGE
 
 WIDE = torch.float64
-"""Of all reference computations: a bound's gap is a small difference of large numbers."""
+"""Precision of all reference computations: a bound's gap is a small difference of large numbers."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class LogJoint:
         """Return log p(z) and log p(x | z), with a gradient."""
         flat = flatten_batch(z, 1)
         sites = self._trace(poutine.condition(self.model, {self.site: flat[:, None]}), len(flat))
-        prior, likelihood = (sites[name]["log_prob"].reshape(z.shape[:-1]) for name in (self.site, "image"))
+        prior, likelihood = (sites[name]["log_prob"].reshape(z.shape[:-1]) for name in (self.site, IMAGE))
         return LogTerms(prior, likelihood)
 
     @torch.no_grad()
@@ -73,12 +74,12 @@ class LogJoint:
         return self._trace(self.model, number)[self.site]["value"].squeeze(-2)
 
     def _trace(self, program: Callable[[Canvas], object], number: int) -> dict[str, Any]:
-        """Run the model for so many latents side by side, and give its sites."""
+        """Run the model for a number of latents side by side, and return its sites."""
         with pyro.get_param_store().scope(), poutine.block(), pyro.plate("latents", number, dim=-2):
             trace = poutine.trace(program).get_trace(self.image)
         trace.compute_log_prob()
         sites = random_sites(trace)
-        assert sites.keys() == {self.site, "image"}, f"expected the sites {self.site} and image, got {list(sites)}"
+        assert sites.keys() == {self.site, IMAGE}, f"expected the sites {self.site} and {IMAGE}, got {list(sites)}"
         return sites
 
 

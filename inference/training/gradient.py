@@ -1,9 +1,5 @@
 """One step's loss and gradient, and the optimizer that takes it: what training runs and the benchmark times."""
 
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-
 import torch
 from lightning_fabric import Fabric
 from torch import nn
@@ -17,11 +13,11 @@ from rnp_pyro.shapes import Canvas, Tensor
 def clipped_gradient(
     fabric: Fabric, loss: nn.Module, optimizer: Optimizer, images: Canvas, kl_weight: float, limit: float
 ) -> tuple[Tensor, Tensor]:
-    """Leave the gradient of one batch's loss in the parameters, clipped.
+    """Compute the gradient of one batch's loss, clip it, and leave it in the parameters.
 
     Args:
         fabric: A launched Fabric.
-        loss: Its module that gives the negative bound of a batch, in nats.
+        loss: Its module that returns the negative bound of a batch, nats.
         optimizer: Its optimizer.
         images: What the likelihood observes.
         kl_weight: Above 0; 1 is the honest bound.
@@ -43,18 +39,3 @@ def make_optimizer(config: TrainConfig, weights: nn.Module) -> Optimizer:
     """Build the optimizer that the settings name."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     return kind(weights.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-
-
-@contextmanager
-def fixed(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
-    """Compute with parameters as if they were constants."""
-    trained = [parameter for parameter in parameters if parameter.requires_grad]
-    try:
-        for parameter in trained:
-            parameter.requires_grad_(False)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*was not registered in the param store", UserWarning)
-            yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)

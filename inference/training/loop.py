@@ -18,10 +18,12 @@ from pyro.nn import PyroModule
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from inference.evaluate import elbo_terms, seeded
+from inference.bounds import elbo_terms
+from inference.contexts import seeded
 from inference.objectives import build_objective
 from inference.objectives.elbo import Terms
 from inference.refinement import refined
+from inference.training.devices import averaged, for_devices
 from inference.training.gradient import clipped_gradient, make_optimizer
 from inference.training.schedule import Progress, rates
 from inference.training.task import Observer, Outcome, Task, Weights
@@ -31,6 +33,7 @@ from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.recall import remembering
 from rnp_pyro.shapes import Canvas
+from rnp_pyro.streams import mix_seed
 
 LEAST_KL = 1.0
 """Nats per image below which a trained posterior has collapsed into the prior."""
@@ -58,7 +61,7 @@ def train(
 
     Raises:
         UserError: If the loss or its gradient is no longer finite; the state before that step has been saved. Or if
-            the bound of the validation images is not; nothing is saved then, and an earlier checkpoint stays.
+            the bound of the validation images is not finite. Nothing is saved then, and an earlier checkpoint stays.
     """
     with pyro.get_param_store().scope():
         return _Run(task, config, progress, fabric, observer, resumed).to_end()
@@ -84,9 +87,8 @@ class _Run:
             )
         self.elbo = build_objective(config)
         self.weights = Weights(task.model, task.guide)
-        self.loss, self.optimizer = fabric.setup(
-            self.elbo(task.model, self._posterior(self.weights)), make_optimizer(config, self.weights)
-        )
+        loss = for_devices(fabric, self.elbo(task.model, self._posterior(self.weights)))
+        self.loss, self.optimizer = fabric.setup(loss, make_optimizer(config, self.weights))
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
         if resumed is not None:
@@ -100,7 +102,7 @@ class _Run:
         saved_at, stopped = self.seconds, False
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Encountered NaN", UserWarning)  # _check_finite says it, and stops
-            validates = True  # shapes and supports do not change from step to step, and looking costs a quarter of one
+            validates = True  # shapes and supports are the same in each step; checking takes a quarter of a step
             while (now := self._now()) < 1 and not stopped:
                 with pyro.validation_enabled(validates):
                     self._take_step(now)
@@ -129,7 +131,9 @@ class _Run:
             loss, norm = clipped_gradient(
                 self.fabric, self.loss, self.optimizer, images, setting.kl_weight, self.config.clip or inf
             )
-        self._check_finite(loss=loss.item(), gradient=norm.item())
+        numbers = averaged(self.fabric, {"loss": loss.item(), "gradient": norm.item(), **_means(self.elbo.terms)})
+        gradient_norm = numbers.pop("gradient")
+        self._check_finite(loss=numbers["loss"], gradient=gradient_norm)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.weights)
@@ -139,16 +143,15 @@ class _Run:
         self.window.add(
             seconds_per_step=seconds,
             progress=now,
-            loss=loss.item(),
-            gradient_norm=norm.item(),
+            gradient_norm=gradient_norm,
             learning_rate=setting.learning_rate,
             kl_weight=setting.kl_weight,
-            **_means(self.elbo.terms),
+            **numbers,
         )
 
     @contextmanager
     def _saved_if_refused(self) -> Iterator[None]:
-        """Keep the state before a step that a program refuses to take, such as one whose refinement diverges."""
+        """Save the state before a step that a program refuses, for example because its refinement diverges."""
         try:
             yield
         except UserError:
@@ -164,7 +167,7 @@ class _Run:
         return self.fabric.broadcast(self.progress(self.step, self.seconds))
 
     def _images(self) -> Canvas:
-        """Return this process's share of the step's images; how many share them changes no pixel."""
+        """Return this process's share of the step's images. The number of processes changes no pixel."""
         indices = batch_indices(self.task.seed, self.step, self.config.batch_size, len(self.task.images))
         images = self.task.prepare(self.task.images[indices].to(self.fabric.device), self.step)
         return images[self.fabric.global_rank :: self.fabric.world_size]
@@ -191,7 +194,7 @@ class _Run:
         self.window = Window()
 
     def _keep(self) -> None:
-        """Validate and save, unless the bound is not finite; warn of a posterior collapsed after the KL's warm-up."""
+        """Validate and save, unless the bound is not finite. Warn of a posterior collapsed after the KL's warm-up."""
         pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
         if len(self.task.validation):
             images = self.task.validation.to(self.fabric.device, next(pair.parameters()).dtype)
@@ -230,11 +233,6 @@ class _Run:
         # The moments are the checkpoint's, the settings are this run's.
         settings = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({**state["optimizer"], "param_groups": settings})
-
-
-def mix_seed(seed: int, step: int, rank: int = 0) -> int:
-    """Derive a step's seed, different for every (seed, step, rank) of practical size."""
-    return (seed * 1_000_003 + rank) * 2**31 % 2**62 + step
 
 
 def _means(terms: Terms | None) -> dict[str, float]:

@@ -2,30 +2,47 @@
 
 A program multiplies with its weights W in each of its steps, y_t = x_t W. Autograd would form a matrix x_t' g_t of the
 size of W for every step and add them up: most of the memory traffic of a walk. Here a step's backward pass only notes
-its row x_t and its gradient g_t, and
+its rows x_t and their gradients g_t, and
 
     dW = sum_t x_t' g_t = [x_1 ... x_T]' [g_1 ... g_T]
 
 is one product at the end. Autograd calls a node only when all that depends on it is done, which says when the end is:
-every product depends on one number, whose own node forms the gradient.
+every product depends on one number, the token, whose own node forms the gradient.
+
+Notes belong to one backward pass. A pass that never reaches the weights leaves nothing to the next.
+Where the gradient itself is to be differentiated (``create_graph``), each product forms its own, as autograd does.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
+from torch.autograd import Variable
 
 from rnp_pyro.shapes import Float, Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Notes:
-    """How many products there were, and what their backward passes left: rows, and gradients of the products."""
+    """What the products' backward passes leave: rows, and gradients of the products, by the number of the pass."""
 
-    products: list[None] = field(default_factory=list)
-    rows: list[Tensor] = field(default_factory=list)
-    errors: list[Tensor] = field(default_factory=list)
+    by_pass: dict[int, list[tuple[Tensor, Tensor]]] = field(default_factory=dict)
+
+    def add(self, rows: Float[Tensor, "*batch T in"], errors: Float[Tensor, "*batch T out"]) -> None:
+        """Note a product in the backward pass that is going on; with its end the notes go."""
+        number = torch._C._current_graph_task_id()
+        if number not in self.by_pass:
+            self.by_pass[number] = []
+            Variable._execution_engine.queue_callback(partial(self._drop, number))
+        self.by_pass[number].append((rows, errors))
+
+    def _drop(self, number: int) -> None:
+        self.by_pass.pop(number, None)
+
+    def take(self) -> list[tuple[Tensor, Tensor]]:
+        """Take what this backward pass has noted."""
+        return self.by_pass.pop(torch._C._current_graph_task_id(), [])
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +50,7 @@ class Deferred:
     """Weights of many programs, to be multiplied with in many steps.
 
     Args:
-        weight: Outside of autograd's sight.
+        weight: As it was generated.
         token: The number on which all products depend.
         notes: Filled by the backward pass.
     """
@@ -42,15 +59,15 @@ class Deferred:
     token: Float[Tensor, ""]
     notes: Notes
 
-    def multiply(self, x: Float[Tensor, "*batch in"]) -> Float[Tensor, "*batch out"]:
-        """Multiply each program's row with its matrix."""
-        return _Multiply.apply(x, self.weight, self.token, self.notes)  # type: ignore[no-any-return]
+    def multiply(self, rows: Float[Tensor, "*batch T in"]) -> Float[Tensor, "*batch T out"]:
+        """Multiply each program's rows with its matrix."""
+        return _Multiply.apply(rows, self.weight, self.token, self.notes)  # type: ignore[no-any-return]
 
 
 def defer(weight: Float[Tensor, "*batch in out"]) -> Deferred:
     """Defer the gradient of weights: it is formed once."""
     notes = Notes()
-    return Deferred(weight.detach(), _Gather.apply(weight, notes), notes)  # type: ignore[arg-type]
+    return Deferred(weight, _Gather.apply(weight, notes), notes)  # type: ignore[arg-type]
 
 
 class _Gather(torch.autograd.Function):
@@ -58,42 +75,34 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, notes: Notes) -> Tensor:
-        ctx.notes, ctx.like = notes, weight.detach()
+        ctx.notes, ctx.shape = notes, weight.shape
         return weight.new_zeros(())
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        notes: Notes = ctx.notes
-        if not notes.rows:
-            return torch.zeros_like(ctx.like), None
-        if len(notes.rows) > len(notes.products):
-            raise RuntimeError(
-                "expected every backward pass through a walk to reach its weights, got one before that did not: "
-                "walk the tree again"
-            )
-        gradient = torch.stack(notes.rows, -2).mT @ torch.stack(notes.errors, -2)
-        notes.rows.clear()
-        notes.errors.clear()
-        return gradient, None
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        noted = ctx.notes.take()
+        if not noted:
+            return error.new_zeros(()).expand(ctx.shape), None
+        rows, errors = (torch.cat(tensors, -2) for tensors in zip(*noted, strict=True))
+        return rows.mT @ errors, None
 
 
 class _Multiply(torch.autograd.Function):
     """y = x W, for each program."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, token: Tensor, notes: Notes) -> Tensor:
-        ctx.save_for_backward(x, weight)
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, token: Tensor, notes: Notes) -> Tensor:
+        ctx.save_for_backward(rows, weight)
         ctx.notes = notes
-        notes.products.append(None)
-        return (x[..., None, :] @ weight).squeeze(-2)
+        return rows @ weight
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        x, weight = ctx.saved_tensors
-        if ctx.needs_input_grad[2]:
-            ctx.notes.rows.append(x)
-            ctx.notes.errors.append(error)
-        below = (error[..., None, :] @ weight.mT).squeeze(-2) if ctx.needs_input_grad[0] else None
-        return below, None, error.new_zeros(()) if ctx.needs_input_grad[2] else None, None
+        rows, weight = ctx.saved_tensors
+        below = error @ weight.mT if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return below, None, None, None
+        if torch.is_grad_enabled():  # create_graph: autograd has to see how each weight's gradient comes about
+            return below, rows.mT @ error, None, None
+        ctx.notes.add(rows, error)
+        return below, None, error.new_zeros(()), None

@@ -2,6 +2,7 @@
 
 A layer ``y = [x, 1] W`` has its bias as the last row of W, as the hypernetworks' heads emit it. Where the state and the
 policy network have layers of one shape, both stand side by side in one tensor, so that one batched product serves both.
+The patch decoder's tensors are as the decoder asked for them: it has no part in the recurrence.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rnp_pyro.shapes import Float, Tensor
 
 
 @dataclass(frozen=True)
-class Head:
+class HeadInput:
     """The last layer of a hypernetwork, and what the layers before it make of a chunk's latents.
 
     Args:
@@ -47,21 +48,33 @@ class Generated:
 
     encoder: Float[Tensor, "2 M seen hidden"]
     recurrent: Float[Tensor, "2 M recurrent Z"]
-    decoder: Float[Tensor, "2 M state hidden"]
     initial_state: Float[Tensor, "2 M Z"]
-    patch: Float[Tensor, "M units D"]
-    action: Float[Tensor, "M units 6"]
     initial_z: Float[Tensor, "M Z"]
     initial_action: Float[Tensor, "M 6"]
+    action_hidden: Float[Tensor, "M state hidden"]
+    action: Float[Tensor, "M units 6"]
+    patch: tuple[Tensor, ...]
 
     def by_head(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Return each network's tensors in the order in which its hypernetwork's heads emit them."""
-        shared = [(self.encoder[i], self.recurrent[i], self.initial_state[i], self.decoder[i]) for i in range(2)]
-        return (*shared[0], self.patch, self.initial_z), (*shared[1], self.action, self.initial_action)
+        shared = [(self.encoder[i], self.recurrent[i], self.initial_state[i]) for i in range(2)]
+        return (
+            (*shared[0], *self.patch, self.initial_z),
+            (*shared[1], self.action_hidden, self.action, self.initial_action),
+        )
 
 
-def blank(num_programs: int, shapes: tuple[NetworkShapes, NetworkShapes], like: Tensor) -> Generated:
-    """Make room for the layers of M programs, on the device and in the type of ``like``."""
+def blank(
+    num_programs: int, shapes: tuple[NetworkShapes, NetworkShapes], like: Tensor, patch: tuple[Tensor, ...]
+) -> Generated:
+    """Make room for the recurrences of M programs, on the device and in the type of ``like``.
+
+    Args:
+        num_programs: M.
+        shapes: Of the state network and the policy network.
+        like: Any tensor.
+        patch: The patch decoder's tensors, which are there already.
+    """
     state, policy = shapes
     hidden, size = state.hidden_size, state.state_size
 
@@ -71,18 +84,20 @@ def blank(num_programs: int, shapes: tuple[NetworkShapes, NetworkShapes], like: 
     return Generated(
         encoder=room(2, num_programs, state.input_size + 1, hidden),
         recurrent=room(2, num_programs, hidden + size + 1, size),
-        decoder=room(2, num_programs, size + 1, hidden),
         initial_state=room(2, num_programs, size),
-        patch=room(num_programs, hidden + 1, state.output_size),
-        action=room(num_programs, hidden + 1, policy.output_size),
         initial_z=room(num_programs, state.initial_size),
         initial_action=room(num_programs, policy.initial_size),
+        action_hidden=room(num_programs, size + 1, hidden),
+        action=room(num_programs, hidden + 1, policy.initial_size),
+        patch=patch,
     )
 
 
-def generate(heads: tuple[Head, Head], shapes: tuple[NetworkShapes, NetworkShapes]) -> Generated:
+def generate(heads: tuple[HeadInput, HeadInput], shapes: tuple[NetworkShapes, NetworkShapes]) -> Generated:
     """Run both heads for a chunk of programs: ``W_m = sum_u features_mu H_u + B``, layer by layer."""
-    made = blank(len(heads[0].features), shapes, heads[0].weight)
+    num_programs, like = len(heads[0].features), heads[0].weight
+    patch = tuple(like.new_empty(num_programs, *shape) for _, tensors in shapes[0].decoder for shape in tensors)
+    made = blank(num_programs, shapes, like, patch)
     for head, tensors in zip(heads, made.by_head(), strict=True):
         narrow = head.features.dtype
         weight, bias = head.weight.to(narrow), head.bias.to(narrow)
@@ -96,7 +111,7 @@ def generate(heads: tuple[Head, Head], shapes: tuple[NetworkShapes, NetworkShape
 
 
 def add_gradients(
-    errors: Generated, heads: tuple[Head, Head], sums: tuple[HeadGradient | None, HeadGradient | None]
+    errors: Generated, heads: tuple[HeadInput, HeadInput], sums: tuple[HeadGradient | None, HeadGradient | None]
 ) -> tuple[Tensor, Tensor]:
     """Carry the error of a chunk's layers back through both heads.
 

@@ -1,39 +1,95 @@
-"""Calls whose results are known, so that a second walk down the same tree computes nothing anew.
+"""Walks whose result is known, so that a second walk down the same tree computes nothing again.
 
-A guide that walks the tree and the model that scores the walk ask for the same programs, proposals and patches of the
-very same latents. Results are kept by the identity of the arguments, tensors above all: equal is not enough, since
-gradients must be those of the same latents.
+A guide that walks the tree and the model that scores the walk ask for the same programs, proposals and patches. A walk
+is a function of the root's latent and of what is drawn on the way. So a walk is recorded, what was asked and what was
+answered; while a later one gets the very same answers, it is asked the same, and in the end its result is the same.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 
-Result = TypeVar("Result")
+from rnp_pyro.draw import Context, Draw
+from rnp_pyro.parse import Parse
+from rnp_pyro.shapes import Latent, Tensor
+
+Walk = Callable[[Latent, Draw], Parse]
+"""A tree's way down from the root's latent, which draws every node."""
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a walk asked, and the answer: the arguments of :class:`~rnp_pyro.draw.Draw`, and what it returned."""
+
+    name: str
+    loc: Tensor
+    scale: Tensor | None
+    context: Context
+    answer: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A walk that came to its end.
+
+    Args:
+        root: The root's latent.
+        with_gradients: Whether autograd was on.
+        questions: In their order.
+        parse: The result.
+    """
+
+    root: Latent
+    with_gradients: bool
+    questions: tuple[Question, ...]
+    parse: Parse
+
+
+@dataclass(frozen=True, eq=False)
 class Memory:
-    """What was computed from which arguments. It keeps both alive, so that no identity is given out twice."""
+    """The walks so far.
 
-    def __init__(self) -> None:
-        self.known: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+    Latents are compared by what they are, not by their numbers: gradients must be those of the same latents.
+    """
 
-    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function, or give what it gave for the same arguments before; it must have no other effect.
+    records: list[Record] = field(default_factory=list)
+
+    def recall(self, walk: Walk, z: Latent, draw: Draw) -> Parse:
+        """Walk down from a root, or follow a walk that is known as far as the answers are the same.
 
         Args:
-            function: A function, or an object's method.
-            arguments: Compared by identity.
+            walk: The tree's way down; it must have no other effect than to ask.
+            z: The root's latent.
+            draw: Answers. It is asked once for each node.
         """
-        # Bound methods are new objects at each access, so that their own identity would never be found again.
-        name, owner = getattr(function, "__func__", function), getattr(function, "__self__", None)
-        key = (name, id(owner), torch.is_grad_enabled(), *map(id, arguments))
-        if key not in self.known:
-            self.known[key] = (owner, arguments), function(*arguments)
-        result: Result = self.known[key][1]
-        return result
+        answers: list[Tensor] = []
+        known = [one for one in self.records if one.root is z and one.with_gradients == torch.is_grad_enabled()]
+        while known:
+            questions, at = known[0].questions, len(answers)
+            if at == len(questions):
+                return known[0].parse
+            asked = questions[at]
+            answer = draw(asked.name, asked.loc, asked.scale, asked.context)
+            answers.append(answer)
+            known = [one for one in known if one.questions[at].answer is answer]
+        return self._walk(walk, z, draw, answers)
+
+    def _walk(self, walk: Walk, z: Latent, draw: Draw, answers: list[Tensor]) -> Parse:
+        """Walk and record; the first answers are given already."""
+        given, questions = iter(answers), list[Question]()
+
+        def record(name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
+            answer = next(given, None)
+            answer = draw(name, loc, scale, context) if answer is None else answer
+            questions.append(Question(name, loc, scale, context, answer))
+            return answer
+
+        parse = walk(z, record)
+        self.records.append(Record(z, torch.is_grad_enabled(), tuple(questions), parse))
+        return parse
 
 
 @runtime_checkable
@@ -45,7 +101,7 @@ class Remembers(Protocol):
 
 @contextmanager
 def remembering(decoder: object, afresh: bool = False) -> Iterator[None]:
-    """Compute each step of a walk once, however often the very same latents are walked, while this lasts.
+    """Walk down a tree once, however often the very same latents are drawn, while this lasts.
 
     A guide that walks the tree and the model that scores the walk need the same programs, proposals and patches;
     computed once, their gradients are added up. Weights must not change meanwhile, nor whether they want gradients.

@@ -152,12 +152,7 @@ def truncate(value: TreeValue, level: int) -> TreeValue:
             f"expected a level within {value.leaf_level} to {value.num_levels - 1} to cut the tree off at, got {level}"
         )
     depth = value.num_levels - level
-    assembly = replace(
-        value.assembly,
-        num_steps=value.assembly.num_steps[:depth],
-        canvas_sizes=value.assembly.canvas_sizes[:depth],
-    )
-    return TreeValue(Parse(value.parse.root, value.parse.levels[:depth]), assembly, level)
+    return TreeValue(Parse(value.parse.root, value.parse.levels[:depth]), value.assembly.above(depth), level)
 
 
 def unfold_value(tree: Tree, program: Latent, leaf_level: int = 0) -> TreeValue:

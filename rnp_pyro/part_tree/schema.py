@@ -9,8 +9,9 @@ import torch
 
 from rnp_pyro.canvas import Composition, Interpolation
 from rnp_pyro.errors import UserError
+from rnp_pyro.fold import Assembly
 from rnp_pyro.parse import EVENT_DIMS, Nodes, Parse
-from rnp_pyro.part_tree.value import Assembly, TreeValue, assembly_of
+from rnp_pyro.part_tree.value import TreeValue
 from rnp_pyro.shapes import Tensor
 from rnp_pyro.tree import Tree
 
@@ -23,7 +24,7 @@ LARGEST_NUMBER = 1e38
 
 
 @dataclass(frozen=True)
-class Head:
+class Header:
     """What a file says before its nodes.
 
     Args:
@@ -63,7 +64,7 @@ class Reader:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def tree(self, read: Any) -> tuple[Head, TreeValue]:
+    def tree(self, read: Any) -> tuple[Header, TreeValue]:
         """Read a whole tree; where there are no patches, they are dark.
 
         Raises:
@@ -82,13 +83,13 @@ class Reader:
         parse = Parse(torch.tensor(z, dtype=head.dtype), levels)
         return head, TreeValue(parse, head.assembly, head.leaf_level)
 
-    def check_made_by(self, tree: Tree, head: Head, value: TreeValue) -> None:
+    def check_made_by(self, tree: Tree, head: Header, value: TreeValue) -> None:
         """Refuse a file that another kind of tree made.
 
         Raises:
             UserError: With the first thing that differs.
         """
-        made, found, depth = assembly_of(tree), head.assembly, len(head.assembly.num_steps)
+        made, found, depth = tree.without_leak, head.assembly, len(head.assembly.num_steps)
         pairs = {
             "levels": (tree.num_levels, head.levels),
             "num_steps": (made.num_steps[:depth], found.num_steps),
@@ -96,14 +97,14 @@ class Reader:
             "composition": (made.composition, found.composition),
             "interpolation": (made.interpolation, found.interpolation),
             "the size of z": (tree.latent_size, value.parse.root.shape[-1]),
-            "the shape of patches": (tuple(tree.rendering.patch_shape), head.patch_shape),
+            "the shape of patches": (tree.patch_shape, head.patch_shape),
             "dtype": (_name(next(tree.parameters()).dtype), _name(head.dtype)),
         }
         for name, (expected, got) in pairs.items():
             if expected != got:
                 self._fail(name, f"{json.dumps(expected)} as in the run", got)
 
-    def _head(self, read: Any) -> Head:
+    def _head(self, read: Any) -> Header:
         if not isinstance(read, dict) or read.get("format") != FORMAT:
             raise UserError(
                 f'expected a tree in {self.name}, with "format": "{FORMAT}", got other JSON: name a parse.json that '
@@ -122,7 +123,7 @@ class Reader:
         image_shape = self._integers(read, "image_shape", 3)
         assembly = self._assembly(read, levels - leaf_level, image_shape, dtype)
         patch_shape = (image_shape[0], *self._integers(read, "patch_size", 2))
-        return Head(levels, leaf_level, assembly, patch_shape, read["patches"], dtype)
+        return Header(levels, leaf_level, assembly, patch_shape, read["patches"], dtype)
 
     def _assembly(self, read: dict[str, Any], depth: int, image_shape: tuple[int, ...], dtype: torch.dtype) -> Assembly:
         sizes = read.get("canvas_sizes")
@@ -153,7 +154,7 @@ class Reader:
         node: dict[str, Any],
         name: str,
         depth: int,
-        head: Head,
+        head: Header,
         shapes: dict[str, tuple[int, ...]],
         columns: list[_Column],
     ) -> None:
@@ -221,7 +222,7 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _nodes(column: _Column, latent_size: int, head: Head) -> Nodes:
+def _nodes(column: _Column, latent_size: int, head: Header) -> Nodes:
     """Join a level's numbers into tensors."""
     shapes = {"z": (latent_size,), "pose": (2, 3), "action": (6,), "patch": head.patch_shape}
     assert shapes.keys() == EVENT_DIMS.keys()

@@ -3,32 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-import torch
-
-from rnp_pyro.canvas import Composition, Interpolation, compose_canvases, paste
 from rnp_pyro.errors import UserError
+from rnp_pyro.fold import Assembly, PastedChildren, fold, pasted_children
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
-
-
-@dataclass(frozen=True)
-class Assembly:
-    """How a tree is put together.
-
-    Args:
-        num_steps: Children of each program, of the root and of the levels below it that have children.
-        canvas_sizes: Rows and columns of these programs' canvases, in pixels; the root's is the image.
-        composition: How children add up.
-        interpolation: Of pasting.
-        leak: Probability that a pixel is bright without any part, in (0, 1); None: there is no leak.
-    """
-
-    num_steps: tuple[int, ...]
-    canvas_sizes: tuple[tuple[int, int], ...]
-    composition: Composition
-    interpolation: Interpolation
-    leak: Float[Tensor, "C 1 1"] | None
 
 
 @dataclass(frozen=True)
@@ -66,30 +45,18 @@ class TreeValue:
         """Return the canvas of each node of ``level``, in its own frame; at the lowest level its patch."""
         if level == self.leaf_level:
             return self.at(level).patch
-        *_, (_, pasted) = self.pasted_children(up_to=level)
-        leak = self.assembly.leak if level == self.num_levels else None
-        return compose_canvases(pasted, self.assembly.composition, leak)
+        depth = self.num_levels - level
+        return fold(self.assembly.below(depth), self.parse.levels[depth:])
 
-    def pasted_children(self, up_to: int | None = None) -> Iterator[tuple[int, Float[Tensor, "*batch N T C h w"]]]:
-        """Go up to a level, by default K: each level, and its programs' children pasted on its canvases."""
-        canvas = self.at(self.leaf_level).patch
-        for level in range(self.leaf_level + 1, (up_to or self.num_levels) + 1):
-            size = self.assembly.canvas_sizes[self.num_levels - level]
-            pasted = paste(canvas, self.at(level - 1).pose, size, self.assembly.interpolation)
-            pasted = pasted.unflatten(-4, (-1, self.num_steps(level)))
-            yield level, pasted
-            canvas = compose_canvases(pasted, self.assembly.composition)
+    def pasted_children(self) -> Iterator[tuple[int, PastedChildren]]:
+        """Go up to the root: each level, and its programs' children pasted on its canvases."""
+        return enumerate(pasted_children(self.assembly, self.parse.levels), self.leaf_level + 1)
 
 
 def assembly_of(tree: Tree) -> Assembly:
-    """Read off a tree how its parses are put together."""
-    return Assembly(
-        num_steps=tuple(level.num_steps for level in tree.levels),
-        canvas_sizes=tuple(level.canvas_size for level in tree.levels),
-        composition=tree.rendering.composition,
-        interpolation=tree.rendering.interpolation,
-        leak=None if tree.leak_logit is None else torch.sigmoid(tree.leak_logit.detach()),
-    )
+    """Read off a tree how its parses are put together; the leak as a number."""
+    assembly = tree.assembly
+    return replace(assembly, leak=None if assembly.leak is None else assembly.leak.detach())
 
 
 def tree_value(tree: Tree, parse: Parse) -> TreeValue:
@@ -133,11 +100,11 @@ def position(value: TreeValue, path: tuple[int, ...]) -> tuple[int, int]:
 
 
 def decode_patches(tree: Tree, value: TreeValue) -> TreeValue:
-    """Decode every node's own patch anew: what its parent's program makes of its latent."""
+    """Decode every node's own patch again: what its parent's program makes of its latent."""
     parents, level, levels = value.parse.root[..., None, :], value.num_levels, []
     for nodes in value.parse.levels:
         per_parent = nodes.z.unflatten(-2, (parents.shape[-2], -1))
-        params = tree.generate(parents.unsqueeze(-2).expand(*per_parent.shape), level)
-        levels.append(replace(nodes, patch=tree.decode_patch(params, per_parent).flatten(-5, -4)))
+        patches = tree.decode_patch(tree.generate(parents, level), per_parent)
+        levels.append(replace(nodes, patch=patches.flatten(-5, -4)))
         parents, level = nodes.z, level - 1
     return replace(value, parse=Parse(value.parse.root, tuple(levels)))

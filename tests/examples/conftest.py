@@ -111,14 +111,19 @@ def train(call: Call, tiny: Sequence[str], tmp_path: Path) -> Call:
     return command
 
 
-@pytest.fixture
-def refuse(train: Call, tmp_path: Path) -> Callable[..., str]:
-    """Expect one line of error, exit status 2 and nothing written; give the line."""
+def _contents(folder: Path) -> dict[Path, bytes | None]:
+    """Return what is in a folder, with the bytes of its files."""
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
-    def command(*arguments: object) -> str:
-        before = sorted(tmp_path.rglob("*"))
-        message = train(*arguments).error
-        assert sorted(tmp_path.rglob("*")) == before
+
+@pytest.fixture
+def refused(call: Call, tmp_path: Path) -> Callable[..., str]:
+    """Expect one line of error, exit status 2 and every file as it was; return the line."""
+
+    def command(name: str, *arguments: object) -> str:
+        before = _contents(tmp_path)
+        message = call(name, *arguments).error
+        assert _contents(tmp_path) == before
         return message
 
     return command
@@ -197,27 +202,21 @@ def train_run(tmp_path_factory: pytest.TempPathFactory) -> TrainRun:
 
 
 @pytest.fixture(scope="session")
-def sample_run(train_run: TrainRun) -> tuple[Path, Done]:
-    """A recursive neural program on the bundled digits. Not to be written to."""
-    return train_run("sample", "--data=mnist-sample")
-
-
-@pytest.fixture(scope="session")
 def digits_run(train_run: TrainRun, mnist: Path) -> tuple[Path, Done]:
-    """A recursive neural program on a few labelled digits, quick to open. Not to be written to."""
+    """A recursive neural program on a few labelled digits, quick to open. Not to be written to: see ``finished``."""
     return train_run("digits", "--data=mnist", f"--data_dir={mnist}")
 
 
 @pytest.fixture(scope="session")
 def grey_run(train_run: TrainRun, grey: Path) -> tuple[Path, Done]:
-    """A recursive neural program on grey pictures. Not to be written to: see ``finished``."""
+    """A recursive neural program on grey pictures. Not to be written to."""
     return train_run("grey", f"--data=folder:{grey}")
 
 
 @pytest.fixture
-def finished(grey_run: tuple[Path, Done], tmp_path: Path) -> Path:
+def finished(digits_run: tuple[Path, Done], tmp_path: Path) -> Path:
     """A run that has used its budget up, to change and to damage."""
-    return Path(shutil.copytree(grey_run[0], tmp_path / "run"))
+    return Path(shutil.copytree(digits_run[0], tmp_path / "run"))
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,18 @@ from inference.training.task import Outcome
 from rnp_pyro.data import load_images
 from rnp_pyro.errors import UserError
 
-QUICK = ["--minutes=0.005", "--particles=2", "--images=2", "--seeds=[0]"]
+SMALL = (
+    *("image_size=12", "model.latent_size=4", "model.tree.num_steps=[3,2]", "model.tree.canvas_sizes=[8]"),
+    *("model.tree.patch_size=4", "model.tree.hidden_size=8", "model.tree.hypernet_size=8", "train.batch_size=8"),
+)
+
+
+@pytest.fixture(scope="module")
+def quick(save_images, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options of a short ablation of one variant and one seed on a few small pictures."""
+    pictures = save_images(tmp_path_factory.mktemp("pictures"), count=48)
+    one = ["--guides=[resnet]", "--node_latents=[none]", "--seeds=[0]"]
+    return [*one, f"--data=folder:{pictures}", f"--set={list(SMALL)}", "--minutes=0.002", "--particles=2", "--images=2"]
 
 
 def plan(**settings: object):
@@ -74,14 +85,16 @@ def test_choices_that_do_not_fit(settings: dict, message: str):
         plan(**settings)
 
 
-def test_it_goes_on_where_it_was(call, tmp_path: Path):
+@pytest.mark.thorough
+@pytest.mark.usefixtures("no_figures")
+def test_it_goes_on_where_it_was(call, quick: list[str], tmp_path: Path):
     out = tmp_path / "ablation"
-    first = call("ablate_guides", f"--out={out}", "--guides=[resnet]", "--node_latents=[none]", *QUICK)
+    first = call("ablate_guides", f"--out={out}", *quick)
     run = out / "resnet_elbo_none_seed0"
     trained = (run / "model.safetensors").read_bytes()
     (run / "evaluation.json").unlink()
     (out / "ablation.json").unlink()
-    again = call("ablate_guides", f"--out={out}", "--guides=[resnet]", "--node_latents=[none]", *QUICK)
+    again = call("ablate_guides", f"--out={out}", *quick)
     assert (run / "model.safetensors").read_bytes() == trained
     assert first.lines[:-1] == again.lines[:-1]
     (result,) = json.loads((out / "ablation.json").read_text())["results"]
@@ -90,9 +103,11 @@ def test_it_goes_on_where_it_was(call, tmp_path: Path):
     assert (out / "ablation.md").read_text().startswith("| guide | objective | node latents | seeds | -ELBO |")
 
 
-def test_a_run_that_fails_leaves_the_others(call, tmp_path: Path):
+@pytest.mark.thorough
+@pytest.mark.usefixtures("no_figures")
+def test_a_run_that_fails_leaves_the_others(call, quick: list[str], tmp_path: Path):
     out = tmp_path / "ablation"
-    options = f"--out={out}", "--guides=[resnet]", "--node_latents=[none]", *QUICK
+    options = f"--out={out}", *quick
     begun = out / "resnet_elbo_none_1e30_seed0"
     done = call("ablate_guides", *options, "--vary=['train.learning_rate=1e30,1e-3']")
     assert done.status == 0
@@ -106,9 +121,11 @@ def test_a_run_that_fails_leaves_the_others(call, tmp_path: Path):
     assert again.lines[:-1] == done.lines[:-1]
 
 
-def test_an_interrupt_in_a_runs_last_step_stops_the_ablation(call, tmp_path: Path, monkeypatch):
+@pytest.mark.thorough
+@pytest.mark.usefixtures("no_figures")
+def test_an_interrupt_in_a_runs_last_step_stops_the_ablation(call, quick: list[str], tmp_path: Path, monkeypatch):
     out = tmp_path / "ablation"
-    options = f"--out={out}", "--guides=[resnet]", "--node_latents=[none]", *QUICK[:-1], "--seeds=[0,1]"
+    options = f"--out={out}", *quick, "--seeds=[0,1]"
 
     def interrupted(*arguments: Any) -> Outcome:
         outcome = train(*arguments)

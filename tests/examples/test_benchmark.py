@@ -16,6 +16,7 @@ from rnp_pyro.errors import UserError
 SUBJECTS = {"rnp2", "rnp3", "reference", "vae"}
 
 
+@pytest.mark.thorough
 def test_keys_and_table(call, tmp_path):
     arguments = "--batch_size=2", "--rounds=2", "--growth=false", f"--json={tmp_path / 'b.json'}"
     lines = call("benchmark", *arguments, f"--figure={tmp_path / 'b.png'}").lines
@@ -30,6 +31,7 @@ def test_keys_and_table(call, tmp_path):
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 
+@pytest.mark.thorough
 def test_growth_is_measured_and_drawn(call, tmp_path):
     threads = torch.get_num_threads()
     arguments = "--batch_size=2", "--rounds=2", "--quick=true", "--threads=1", f"--json={tmp_path / 'b.json'}"
@@ -128,16 +130,8 @@ def test_a_step_trains(name):
 
 def test_bad_input_is_refused_before_anything_is_measured(call, tmp_path):
     assert "--rounds at least 2, got 128 and 1" in call("benchmark", "--rounds=1").error
-    assert "a folder that exists with --json" in call("benchmark", f"--json={tmp_path}/none/b.json").error
-    (tmp_path / "old.png").write_text("mine")
-    assert "exists: choose another file" in call("benchmark", f"--figure={tmp_path / 'old.png'}").error
     assert "ends in .png with --figure" in call("benchmark", f"--figure={tmp_path / 'b.xyz'}").error
     twice = f"{tmp_path / 'b.png'}"
     assert "must be different files" in call("benchmark", f"--figure={twice}", f"--json={twice}").error
     assert "--threads must be at least 1, got 0" in call("benchmark", "--threads=0").error
     assert "expected one of 32-true" in call("benchmark", "--precision=8-true").error
-
-
-def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(call, tmp_path, monkeypatch):
-    monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert "is not writable; choose another with --json" in call("benchmark", f"--json={tmp_path / 'b.json'}").error

@@ -6,7 +6,7 @@ import torch
 from examples.cost_model import CostConfig, count_flop, main
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.program import network_shapes
+from rnp_pyro.program import decoder_heads, network_shapes
 
 ROUNDS = 3
 
@@ -19,14 +19,17 @@ def table() -> dict[str, list[str]]:
     return {name: cells for name, *cells in rows}
 
 
+@pytest.mark.thorough
 def test_the_heads_cost_what_their_sizes_say(table):
     config = ModelConfig()
-    shapes = network_shapes(config.latent_size, config.tree.hidden_size, config.tree.patch_size**2)
+    heads = decoder_heads(config.latent_size, config.tree.hidden_size, config.tree.patch_size**2)
+    shapes = network_shapes(config.latent_size, config.tree.hidden_size, heads)
     generated, programs = sum(shape.num_parameters for shape in shapes), 1 + 4
     flop = 3 * 2 * config.tree.hypernet_size * generated * programs
     assert float(table["hypernetworks' heads"][0]) == pytest.approx(flop / 1e6, abs=0.01)
 
 
+@pytest.mark.thorough
 def test_the_whole_is_the_sum_of_its_stages(table):
     whole = table.pop("whole step")
     stages = [cells for cells in table.values() if len(cells) > 3 and cells[0].strip()]

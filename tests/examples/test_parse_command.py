@@ -1,6 +1,7 @@
 """Images parsed into files: what is in them, what was said, and every kind of bad input."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from examples.parse import ParseConfig, main
 from examples.shared.chosen import choose
 from examples.shared.report import EVALUATION_SEED
 from examples.shared.run import open_trained
-from inference.evaluate import latent_means
+from inference.bounds import latent_means
 from rnp_pyro.part_tree.files import load_tree
 
 FILES = {"parse.json", "parse.svg", "parse.png"}
@@ -33,16 +34,9 @@ def drawn(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def refuse(call, out):
-    """Expect one line of error, exit status 2 and nothing written; give the line."""
-
-    def command(*arguments: object) -> str:
-        before = sorted(out.parent.rglob("*"))
-        message = call("parse", *arguments).error
-        assert sorted(out.parent.rglob("*")) == before
-        return message
-
-    return command
+def refuse(refused):
+    """Expect one line of error, and every file as it was; return the line."""
+    return partial(refused, "parse")
 
 
 def test_one_image(call, digits_run, out):
@@ -56,6 +50,7 @@ def test_one_image(call, digits_run, out):
     assert json.loads((out / "parse.json").read_text())["about"]["image"] == "test 3"
 
 
+@pytest.mark.thorough
 def test_the_file_folds_back_to_the_canvas(digits_run, out):
     """Of the guide's mean, on the very pixels that evaluation draws for this image."""
     main(ParseConfig(str(digits_run[0]), str(out), index=(2, 5)))
@@ -70,6 +65,7 @@ def test_the_file_folds_back_to_the_canvas(digits_run, out):
         assert torch.allclose(value.parse.root, means[number], atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_without_patches_the_run_is_needed(call, digits_run, out):
     done = call("parse", digits_run[0], "--index", 0, "--out", out, "--patches=false")
     assert "folds back to the canvas within" in done.lines[-1]
@@ -97,6 +93,7 @@ def test_what_the_model_sees_of_a_drawn_digit(digits_run, drawn):
     assert "otherwise as it is" in as_is.notes[0]
 
 
+@pytest.mark.thorough
 def test_images_of_other_data_are_taken_as_they_are(colour_run, tmp_path, drawn):
     chosen = choose(open_trained(colour_run[0]), [1], [str(drawn)], "train", as_is=False)
     assert chosen.pixels.shape == (2, 3, 12, 12)
@@ -104,6 +101,7 @@ def test_images_of_other_data_are_taken_as_they_are(colour_run, tmp_path, drawn)
     assert "otherwise as it is" in chosen.notes[0]
 
 
+@pytest.mark.thorough
 def test_several_images_of_one_name(call, digits_run, out, drawn, tmp_path):
     other = tmp_path / "other" / "drawn.png"
     other.parent.mkdir()
@@ -112,6 +110,7 @@ def test_several_images_of_one_name(call, digits_run, out, drawn, tmp_path):
     assert {path.name for path in out.iterdir()} == {"test-1", "test-1-2", "drawn", "drawn-2"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["colour_run", "grey_run"])
 def test_other_runs(request, call, out, name):
     assert call("parse", request.getfixturevalue(name)[0], "--index", 0, "--out", out).status == 0
@@ -120,76 +119,13 @@ def test_other_runs(request, call, out, name):
 # Bad input
 
 
-def test_what_is_no_run(refuse, out, grey):
-    assert "expected a run directory" in refuse(grey, "--index", 0, "--out", out)
-
-
-def test_the_flat_baseline_has_no_parts(refuse, vae_run, out):
-    assert "of vae, which has none: name a run of model rnp" in refuse(vae_run[0], "--index", 0, "--out", out)
-
-
 def test_no_image(refuse, digits_run, out):
     assert "expected images to parse, got none" in refuse(digits_run[0], "--out", out)
-
-
-@pytest.mark.parametrize("number", [-1, 12])
-def test_a_number_that_is_none_of_the_split(refuse, digits_run, out, number):
-    message = refuse(digits_run[0], f"--index={number}", "--out", out)
-    assert message == f"--index must be within 0 to 11, the test images of mnist, got {number}"
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [(b"", "0 bytes"), (b"some text", "whose content is none of these"), (None, "does not exist")],
-)
-def test_a_file_that_is_no_image(refuse, digits_run, out, tmp_path, content, expected):
-    path = tmp_path / "bad.png"
-    if content is not None:
-        path.write_bytes(content)
-    assert expected in refuse(digits_run[0], "--image", path, "--out", out)
-
-
-def test_images_that_are_too_small_too_large_or_even(refuse, digits_run, out, tmp_path):
-    path = tmp_path / "bad.png"
-    for image, expected in (
-        (Image.new("L", (1, 1)), "of 1x1"),
-        (Image.new("1", (10_000, 10_000)), "unpack to far more"),
-        (Image.new("L", (50, 50), 200), "got an even image"),
-    ):
-        image.save(path)
-        assert expected in refuse(digits_run[0], "--image", path, "--out", out)
-
-
-def test_a_folder_for_an_image(refuse, digits_run, out, tmp_path):
-    assert "got the folder" in refuse(digits_run[0], "--image", tmp_path, "--out", out)
 
 
 def test_a_good_image_beside_a_bad_one_writes_nothing(refuse, digits_run, out, drawn, tmp_path):
     (tmp_path / "bad.png").touch()
     refuse(digits_run[0], "--image", drawn, tmp_path / "bad.png", "--out", out)
-
-
-def test_a_result_is_not_overwritten_unasked(refuse, call, digits_run, out):
-    call("parse", digits_run[0], "--index", 0, "--out", out)
-    kept = (out / "parse.json").read_bytes()
-    assert "exists: choose another folder" in refuse(digits_run[0], "--index", 1, "--out", out)
-    assert (out / "parse.json").read_bytes() == kept
-    assert call("parse", digits_run[0], "--index", 1, "--out", out, "--overwrite=true").status == 0
-    assert (out / "parse.json").read_bytes() != kept
-
-
-def test_a_file_for_a_folder(refuse, digits_run, out):
-    out.write_text("precious")
-    assert "is or lies in a file" in refuse(digits_run[0], "--index", 0, "--out", out)
-
-
-def test_a_disk_that_is_full(refuse, digits_run, out, monkeypatch):
-    def full(*arguments, **options):
-        raise OSError(28, "No space left on device")
-
-    out.mkdir()
-    monkeypatch.setattr("examples.parse.save_tree", full)
-    assert refuse(digits_run[0], "--index", 0, "--out", out) == f"cannot write to {out}: No space left on device"
 
 
 def test_pictures_of_any_kind_are_read(call, digits_run, tmp_path, drawn):
@@ -212,6 +148,7 @@ def test_pictures_of_any_kind_are_read(call, digits_run, tmp_path, drawn):
         assert (pixels - chosen.grey[0]).abs().mean() < 0.02
 
 
+@pytest.mark.thorough
 def test_a_files_parse_does_not_depend_on_its_place(call, digits_run, drawn, out):
     alone = call("parse", digits_run[0], "--image", drawn, "--out", out / "alone").lines[-1]
     second = call("parse", digits_run[0], "--index", 1, 2, "--image", drawn, "--out", out / "second").lines

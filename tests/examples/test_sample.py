@@ -17,16 +17,9 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def refuse(call, out):
-    """Expect one line of error, exit status 2 and nothing written; give the line."""
-
-    def command(*arguments: object) -> str:
-        before = sorted(out.parent.rglob("*"))
-        message = call("sample", *arguments, "--out", out).error
-        assert sorted(out.parent.rglob("*")) == before
-        return message
-
-    return command
+def refuse(refused, out):
+    """Expect one line of error, and every file as it was; return the line."""
+    return lambda *arguments: refused("sample", *arguments, "--out", out)
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
@@ -62,6 +55,7 @@ def test_samples_of_the_prior(call, digits_run, out):
     assert np.allclose(canvas, found["canvas"], atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_temperature_and_seed(digits_run, tmp_path):
     z = {}
     for temperature, seed in ((1.0, 0), (0.5, 0), (1.0, 1)):
@@ -77,6 +71,7 @@ def test_the_run_directory_is_the_default(call, finished):
     assert {path.name for path in (finished / "samples").iterdir()} == {"samples.png", "samples.npz"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["vae_run", "colour_run"])
 def test_other_models_and_colour(request, call, out, name):
     run = request.getfixturevalue(name)[0]
@@ -86,6 +81,7 @@ def test_other_models_and_colour(request, call, out, name):
     assert {path.name for path in out.iterdir()} == {"samples.png", "samples.npz", "completions.png", "completions.npz"}
 
 
+@pytest.mark.thorough
 def test_completions(call, digits_run, out):
     done = call(
         "sample",
@@ -118,6 +114,7 @@ def test_completions(call, digits_run, out):
     assert done.lines[-1].startswith("completions: ")
 
 
+@pytest.mark.thorough
 def test_what_is_hidden_is_not_looked_at(call, digits_run, tmp_path):
     """A picture whose hidden half differs is completed the same."""
     options = ("--mask=bottom", "--as_is=true", "--num=4", "--particles=20", "--rounds=1")
@@ -133,6 +130,7 @@ def test_what_is_hidden_is_not_looked_at(call, digits_run, tmp_path):
     assert np.array_equal(found[0]["canvas"], found[1]["canvas"])
 
 
+@pytest.mark.thorough
 def test_without_a_mask_it_is_the_posterior(call, digits_run, out):
     done = call("sample", digits_run[0], "--index", 0, "--particles=40", "--num=3", "--out", out)
     assert arrays(out / "completions.npz")["seen"].all()
@@ -142,6 +140,7 @@ def test_without_a_mask_it_is_the_posterior(call, digits_run, out):
 # Bad input
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -149,9 +148,6 @@ def test_without_a_mask_it_is_the_posterior(call, digits_run, out):
         (["--num=1000000"], "--num must be within 1 to 10000"),
         (["--temperature=-1"], "--temperature must be within 0 to 100, got -1"),
         (["--temperature=nan"], "--temperature"),
-        (["--particles=0"], "--particles must be within"),
-        (["--rounds=-1"], "--rounds must be within"),
-        (["--seed=-1"], "--seed must be within"),
         (["--mask=left"], "name one with --given FILE or --index N"),
         (["--index", 0, "--temperature=0.5"], "--temperature is for samples of the prior"),
         (["--particles=100"], "--particles weighs programs by an image"),
@@ -160,20 +156,7 @@ def test_without_a_mask_it_is_the_posterior(call, digits_run, out):
         (["--index", 0, "--mask=0,0,13,5"], "inside of the image of 12x12 pixels"),
         (["--index", 0, "--mask=10,10,5,5"], "inside of the image of 12x12 pixels"),
         (["--index", 0, "--mask=0,0,12,12"], "hides the whole image"),
-        (["--index", 0, "--mask=middle"], "left, right, top, bottom"),
-        (["--index", 99], "--index must be within 0 to 11"),
-        (["--given", "nowhere.png"], "does not exist"),
     ],
 )
 def test_what_does_not_fit(refuse, digits_run, options, expected):
     assert expected in refuse(digits_run[0], *options)
-
-
-def test_what_is_no_run(refuse, grey):
-    assert "expected a run directory" in refuse(grey)
-
-
-def test_a_result_is_not_overwritten_unasked(refuse, call, digits_run, out):
-    call("sample", digits_run[0], "--num=2", "--out", out)
-    assert "exists: choose another folder" in refuse(digits_run[0], "--num=2")
-    assert call("sample", digits_run[0], "--num=2", "--out", out, "--overwrite=true").status == 0

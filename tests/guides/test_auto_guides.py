@@ -10,7 +10,7 @@ from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import ClippedAdam
 
 from guides.auto import AUTO_GUIDES, build
-from inference.evaluate import elbo_terms, latent_means
+from inference.bounds import elbo_terms, latent_means
 from inference.importance import Sampling, bound, log_weights
 from rnp_pyro.errors import UserError
 
@@ -28,6 +28,7 @@ def fit(
     return guide, [svi.step(images) for _ in range(steps)]
 
 
+@pytest.mark.thorough
 def test_independent_normals_reach_the_evidence_where_the_posterior_is_one():
     model = LinearGaussian().eval()
     images = draw_images(model, 6)
@@ -37,6 +38,7 @@ def test_independent_normals_reach_the_evidence_where_the_posterior_is_one():
     assert gap.abs().max() < 0.05
 
 
+@pytest.mark.thorough
 def test_a_low_rank_normal_finds_a_correlated_posterior():
     model = rotated(LinearGaussian()).eval()
     images = draw_images(model, 1)  # three latents: rank 2 and a diagonal can be any covariance
@@ -50,6 +52,7 @@ def test_a_low_rank_normal_finds_a_correlated_posterior():
     assert torch.allclose(found, covariance.expand_as(found), atol=0.1)
 
 
+@pytest.mark.thorough
 def test_points_are_the_posteriors_mode():
     model = rotated(LinearGaussian()).eval()
     images = draw_images(model, 6)
@@ -58,6 +61,7 @@ def test_points_are_the_posteriors_mode():
     assert torch.allclose(latent_means(guide, images)["z.0"], loc, atol=1e-2)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", AUTO_GUIDES)
 @pytest.mark.parametrize("node_latents", ["none", "both"])
 def test_stock_pyro_fits_and_samples_a_tree(make_pair: MakePair, images: torch.Tensor, name: str, node_latents: str):
@@ -73,6 +77,7 @@ def test_stock_pyro_fits_and_samples_a_tree(make_pair: MakePair, images: torch.T
     assert drawn >= set(pyro.poutine.trace(model).get_trace(images).stochastic_nodes) - {"images"}
 
 
+@pytest.mark.thorough
 def test_weighing_one_particle_is_its_elbo_and_more_tighten_it(make_pair: MakePair, images: torch.Tensor):
     model, _ = make_pair(node_latents="action")
     model.eval()

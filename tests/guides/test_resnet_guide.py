@@ -67,6 +67,7 @@ def test_the_kl_of_the_sampler_is_the_analytic_one(make_pair: MakePair, images: 
     assert (error < 0.02 * analytic).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MODELS)
 def test_bounds_with_either_kl_agree(make_pair: MakePair, images: torch.Tensor, randomise: Randomise, name: str):
     """Trace_ELBO draws its KL, TraceMeanField_ELBO knows it; of one seed's draws they differ by nothing else."""

@@ -52,12 +52,14 @@ def fit(name: str, steps: int = 1500) -> tuple[float, float]:
     return gap.mean().item(), (gap.mean(1).std() / len(gap) ** 0.5).item()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["full_rank", "flow"])
 def test_guides_with_correlations_reach_the_evidence(name: str):
     gap, error = fit(name)
     assert -3 * error < gap < 0.05
 
 
+@pytest.mark.thorough
 def test_the_diagonal_guide_is_measurably_looser():
     gap, error = fit("resnet")
     assert gap > 0.1 + 3 * error
@@ -95,3 +97,18 @@ def test_draws_of_a_dense_normal_are_not_narrowed():
     pyro.set_rng_seed(1)
     noise = torch.randn(3, LATENT_SIZE, 1, dtype=torch.float32)
     assert torch.allclose(site["value"], site["fn"].loc + (site["fn"].scale_tril @ noise).squeeze(-1), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["full_rank", "flow"])
+def test_a_draw_under_autocast_is_scored_as_it_was_drawn(name: str, randomise: Callable[..., None]):
+    """The density of a value that is rescored, by a flow through its inverse, is the density of its noise."""
+    images = draw_images(LinearGaussian(), 30).float()
+    guide = GUIDES[name](Pixels(), LATENT_SIZE, "z.0").float()
+    randomise(guide, 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        site = poutine.trace(guide).get_trace(images).nodes["z.0"]
+        drawn, rescored = site["fn"].log_prob(site["value"]), site["fn"].log_prob(site["value"].clone())
+    exact = site["fn"].log_prob(site["value"].clone())
+    assert drawn.dtype == rescored.dtype == torch.float32
+    torch.testing.assert_close(rescored, drawn, rtol=0, atol=1e-4)
+    torch.testing.assert_close(rescored, exact, rtol=0, atol=1e-4)

@@ -42,6 +42,7 @@ SIZES = {"chain": 1, "draw": DRAWS, "image": 4, "latent": 6, "channel": 1}
 NODES = {"rnp": 7, "vae": 1}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("guide", ["resnet", "ladder"])
 def test_random_nodes_are_those_that_were_drawn(make_pair: MakePair, images: torch.Tensor, guide: str):
     pair = make_pair(guide=guide, node_latents="both")
@@ -53,6 +54,7 @@ def test_random_nodes_are_those_that_were_drawn(make_pair: MakePair, images: tor
     assert (np.abs(values - proposed)[..., 1:, :] > 1e-9).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MODELS)
 def test_groups_and_named_dimensions(make_pair: MakePair, images: torch.Tensor, tmp_path: Path, name: str):
     model, guide = make_pair(name)
@@ -99,6 +101,7 @@ def test_draws_are_what_was_weighed(make_pair: MakePair, images: torch.Tensor):
     torch.testing.assert_close(torch.from_numpy(groups["log_likelihood"]["pixels"][1][0]), expected.detach())
 
 
+@pytest.mark.thorough
 def test_arvizs_psis_on_the_file_gives_the_khat_in_the_file(make_pair: MakePair, images: torch.Tensor, tmp_path: Path):
     """With ArviZ alone, whichever version is installed, as docs/evaluation.md shows it."""
     model, guide = make_pair()
@@ -146,6 +149,7 @@ def test_particles_are_chosen_by_their_weights():
     assert choose_particles(log_weight, 5, seed=0).tolist() == [[0, 1]] * 5
 
 
+@pytest.mark.thorough
 def test_it_is_a_function_of_the_seed(make_pair: MakePair, images: torch.Tensor):
     model, guide = make_pair()
     one, other = (arviz_groups(model, guide, weigh(model, guide, images)) for _ in range(2))

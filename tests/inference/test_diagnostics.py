@@ -197,6 +197,7 @@ def test_where_they_are_not_defined():
 # -- where it runs
 
 
+@pytest.mark.thorough
 def test_neither_torch_nor_arviz_is_imported():
     code = "import inference.diagnostics, sys; print([name in sys.modules for name in ('torch', 'arviz', 'pyro')])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from inference import importance
-from inference.evaluate import elbo_terms
+from inference.bounds import elbo_terms
 from inference.importance import (
     Sampling,
     bound,
@@ -25,10 +25,11 @@ from inference.importance import (
     log_weights,
     particle_terms,
 )
-from inference.objectives.elbo import PART_TERM, Terms, WeighLatents
+from inference.objectives.elbo import Terms, WeighLatents
 from inference.particles import DrawNamed
 from models import MODELS
 from rnp_pyro.errors import UserError
+from rnp_pyro.sites import PART_TERM
 
 MakePair = Callable[..., tuple]
 Randomise = Callable[[nn.Module], None]
@@ -61,6 +62,7 @@ def test_an_exact_guide_has_equal_weights_that_are_the_evidence():
     torch.testing.assert_close(effective_sample_size(log_weight), torch.full((5,), 50.0))
 
 
+@pytest.mark.thorough
 def test_the_estimate_is_the_evidence_within_its_standard_error(linear: tuple):
     """Of each image: the mean weight is unbiased, its standard error is that of a mean."""
     model, guide, images = linear
@@ -74,6 +76,7 @@ def test_the_estimate_is_the_evidence_within_its_standard_error(linear: tuple):
     )
 
 
+@pytest.mark.thorough
 def test_bounds_rise_with_their_particles_and_stay_below_the_evidence(linear: tuple):
     model, guide, images = linear
     log_weight = log_weights(model, guide, images, Sampling(3000))
@@ -82,6 +85,7 @@ def test_bounds_rise_with_their_particles_and_stay_below_the_evidence(linear: tu
     assert bounds[-1] < exact_evidence(model, images).mean() + 0.01
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "guide"), PAIRS)
 def test_bounds_rise_for_every_pair(make_pair: MakePair, images: torch.Tensor, name: str, guide: str):
     log_weight = log_weights(*make_pair(name, guide), images, Sampling(200))
@@ -89,6 +93,7 @@ def test_bounds_rise_for_every_pair(make_pair: MakePair, images: torch.Tensor, n
     assert (bounds.diff(dim=0) > 0).all()
 
 
+@pytest.mark.thorough
 def test_the_elbo_is_short_of_the_evidence_by_the_kl_to_the_posterior(linear: tuple):
     """KL(N(m + d, (s t)^2) || N(m, s^2)), dimension by dimension."""
     model, guide, images = linear
@@ -149,6 +154,7 @@ def test_renyis_bound_agrees_image_by_image(make_pair: MakePair, images: torch.T
 # -- chunks and names
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("particle_chunk", "image_chunk"), [(1, 1), (3, 2), (4, 3), (10, 1), (100, 100)])
 def test_chunked_equals_unchunked(pair: tuple, images: torch.Tensor, particle_chunk: int, image_chunk: int):
     whole = log_weights(*pair, images, Sampling(10, 5, particle_chunk=10, image_chunk=4))

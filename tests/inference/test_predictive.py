@@ -64,6 +64,7 @@ def moments(weighed: Weighed, site: str) -> tuple[torch.Tensor, torch.Tensor]:
 # -- given a part of an image
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rounds", [0, 1, 3])
 def test_completions_agree_with_the_exact_conditional(linear, seen, rounds: int):
     """Whatever was filled in: mean, covariance, evidence and expected image, within the weights' standard errors."""
@@ -164,6 +165,7 @@ def test_it_is_a_function_of_the_seed(linear, seen):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NAMES)
 def test_any_pair_completes_images(make_pair: MakePair, images: torch.Tensor, name: str):
     model, guide = make_pair(name)

@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 from math import log, pi
+from typing import Any
 
 import pytest
 import torch
 from pyro.distributions import ContinuousBernoulli
 
-from models.likelihood import CLOSEST, LIKELIHOODS, bernoulli, build_likelihood, continuous_bernoulli, normal
+from models.likelihood import (
+    CLOSEST,
+    LIKELIHOODS,
+    LikelihoodKind,
+    bernoulli,
+    build_likelihood,
+    continuous_bernoulli,
+    normal,
+    observes_binary,
+)
 from rnp_pyro.config import ModelConfig, TreeConfig
 from rnp_pyro.errors import UserError
 
@@ -16,7 +26,7 @@ MakeConfig = Callable[..., TreeConfig]
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_an_image_is_one_event(name: str):
-    likelihood = LIKELIHOODS[name](ModelConfig())(torch.rand(3, 4, 1, 5, 6))
+    likelihood = LIKELIHOODS[name].build(ModelConfig())(torch.rand(3, 4, 1, 5, 6))
     assert (likelihood.batch_shape, likelihood.event_shape) == ((3, 4), (1, 5, 6))
     assert likelihood.log_prob(torch.rand(4, 1, 5, 6).round()).shape == (3, 4)
 
@@ -89,7 +99,7 @@ def test_canvases_beyond_0_and_1_are_clamped_to_finite_values(likelihood: Callab
 def test_likelihoods_are_computed_in_float32_or_wider(name: str, given: torch.dtype, used: torch.dtype):
     canvas = torch.rand(2, 1, 5, 6, dtype=given)
     images = torch.rand(2, 1, 5, 6, dtype=used).round()
-    assert LIKELIHOODS[name](ModelConfig())(canvas).log_prob(images).dtype == used
+    assert LIKELIHOODS[name].build(ModelConfig())(canvas).log_prob(images).dtype == used
 
 
 @pytest.mark.parametrize("name", ["bernoulli", "continuous_bernoulli", "auto"])
@@ -119,3 +129,19 @@ def test_the_baseline_has_no_composition_to_refuse(tiny_config: MakeConfig):
 def test_a_scale_is_above_0(pixel_scale: float):
     with pytest.raises(UserError, match=f"pixel_scale must be above 0, got {pixel_scale:g}"):
         build_likelihood(ModelConfig(pixel_scale=pixel_scale), (1, 12, 12))
+
+
+@pytest.mark.parametrize("observes", ["grey", "binary"])
+def test_a_new_likelihood_says_what_it_observes(monkeypatch: pytest.MonkeyPatch, observes: Any):
+    """In its own line of the table; nobody compares names."""
+    monkeypatch.setitem(LIKELIHOODS, "normal", LikelihoodKind(lambda config: bernoulli, observes))
+    config = ModelConfig(likelihood="normal")
+    assert observes_binary(config, (1, 5, 6)) == (observes == "binary")
+    assert build_likelihood(config, (1, 5, 6)) is bernoulli
+
+
+def test_what_ours_observe():
+    names: Any = list(LIKELIHOODS)
+    found = {name: observes_binary(ModelConfig(likelihood=name), (1, 5, 6)) for name in names}
+    assert found == {"normal": False, "bernoulli": True, "continuous_bernoulli": False}
+    assert [observes_binary(ModelConfig(), shape) for shape in ((1, 5, 6), (3, 5, 6))] == [True, False]

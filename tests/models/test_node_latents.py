@@ -9,7 +9,7 @@ import torch
 from pyro import poutine
 from pyro.infer import Trace_ELBO
 
-from inference.evaluate import elbo_terms, latent_means
+from inference.bounds import elbo_terms, latent_means
 from inference.predictive import sample_prior, unfold_as_drawn
 from models import MODELS
 from rnp_pyro.config import ModelConfig
@@ -67,6 +67,7 @@ def test_the_scales_are_learned(make_pair: MakePair, images: torch.Tensor):
     assert all(scale.grad is not None and (scale.grad != 0).all() for scale in scales.values())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("guide", ["resnet", "ladder"])
 def test_one_walk_for_guide_and_model_changes_no_gradient(

@@ -76,6 +76,7 @@ def test_without_weight_or_parts_there_is_no_part_term(make_pair: MakePair, imag
     assert not has_part_term(make_pair(part_term_weight=0.1, tree={"num_steps": (3,)})[0], images)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MODELS)
 def test_particles_agree_with_single_draws(make_pair: MakePair, images: torch.Tensor, name: str):
     """The loss of three particles in one call is the mean of three losses, within standard errors."""
@@ -110,6 +111,7 @@ def test_the_traced_model_runs_on_the_meta_device(
             assert site["log_prob"].device.type == "meta"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("feedback", [False, True])
 def test_a_tree_built_on_the_meta_device_runs_there(make_pair: MakePair, feedback: bool):
     with torch.device("meta"), pyro.validation_enabled(False):

@@ -10,6 +10,7 @@ from rnp_pyro.build import build_tree, check_tree
 from rnp_pyro.config import ModelConfig, TreeConfig, likelihood_name
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.unroll import Recurrence, default_chunk, unroll
+from rnp_pyro.patches.dense import Dense
 from rnp_pyro.tree import Tree
 
 MakeConfig = Callable[..., TreeConfig]
@@ -72,15 +73,14 @@ def test_settings_that_make_a_tree_are_accepted(tiny_config: MakeConfig, right: 
 def test_lists_run_from_the_root_downwards(tiny_config: MakeConfig):
     config = tiny_config(num_steps=(4, 3, 2), canvas_sizes=(9, 7), scale_limits=((0.3, 0.5), (0.2, 0.4), (0.1, 0.3)))
     tree = build_tree(config, 6, (1, 12, 14))
-    levels = [tree.settings(level) for level in (3, 2, 1)]
-    assert [level.num_steps for level in levels] == [4, 3, 2]
-    assert [level.canvas_size for level in levels] == [(12, 14), (9, 9), (7, 7)]
-    assert [level.limits.scale for level in levels] == [(0.3, 0.5), (0.2, 0.4), (0.1, 0.3)]
+    assert [tree.num_steps(level) for level in (3, 2, 1)] == [4, 3, 2]
+    assert [tree.canvas_size(level) for level in (3, 2, 1)] == [(12, 14), (9, 9), (7, 7)]
+    assert [tree.limits(level).scale for level in (3, 2, 1)] == [(0.3, 0.5), (0.2, 0.4), (0.1, 0.3)]
 
 
 def test_one_pair_of_scale_limits_serves_all_levels(tiny_config: MakeConfig):
     tree = build_tree(tiny_config(scale_limits=((0.2, 0.4),)), 6, (1, 12, 12))
-    assert [tree.settings(level).limits.scale for level in (1, 2)] == [(0.2, 0.4)] * 2
+    assert [tree.limits(level).scale for level in (1, 2)] == [(0.2, 0.4)] * 2
 
 
 def test_every_setting_of_a_tree_reaches_it(tiny_config: MakeConfig):
@@ -95,13 +95,12 @@ def test_every_setting_of_a_tree_reaches_it(tiny_config: MakeConfig):
         action_gain=2.0,
     )
     tree = build_tree(config, 6, (3, 12, 12))
-    rendering = tree.rendering
-    assert (rendering.composition, rendering.interpolation) == ("sum", "bicubic")
-    assert (rendering.state_activation, rendering.patch_activation) == ("tanh", "softplus")
-    assert rendering.patch_shape == (3, 5, 5)
+    assert (tree.assembly.composition, tree.assembly.interpolation) == ("sum", "bicubic")
+    assert tree.state_activation == "tanh"
+    assert tree.patch_decoder == Dense((3, 5, 5), latent_size=6, hidden_size=8, activation="softplus")
     assert tree.feedback is not None
     for level in (1, 2):
-        limits = tree.settings(level).limits
+        limits = tree.limits(level)
         assert (limits.rotation, limits.shear, limits.gain) == (1.5, 0.2, 2.0)
 
 

@@ -13,18 +13,19 @@ from rnp_pyro.hypernet import (
     MODULATION,
     Hypernet,
     LevelHypernets,
+    Matrix,
     NetworkParams,
     NetworkShapes,
     Sharing,
     split_params,
 )
-from rnp_pyro.program import network_shapes
+from rnp_pyro.program import decoder_heads, network_shapes
 
-SHAPES = NetworkShapes(input_size=14, hidden_size=16, state_size=8, initial_size=8, output_size=20)
+SHAPES = NetworkShapes(14, hidden_size=16, state_size=8, initial_size=8, decoder=decoder_heads(8, 16, 20))
 
 
 def make_levels(sharing: Sharing, num_levels: int = 3) -> LevelHypernets:
-    return LevelHypernets(4, *network_shapes(4, 8, 9), 3, 8, num_levels, sharing)
+    return LevelHypernets(4, *network_shapes(4, 8, decoder_heads(4, 8, 9)), 3, 8, num_levels, sharing)
 
 
 def count(module: torch.nn.Module) -> int:
@@ -77,21 +78,25 @@ def test_programs_start_as_modulations_of_one_network():
 
 # -- the cut
 
-TENSORS = [field.name for field in fields(NetworkParams) if field.name != "deferred"]
+
+def tensors(params: NetworkParams) -> list[torch.Tensor]:
+    """All generated tensors in order."""
+    values = [getattr(params, field.name) for field in fields(NetworkParams)]
+    flat = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return [one.weight if isinstance(one, Matrix) else one for one in flat]
 
 
 def test_the_split_is_a_partition_in_order():
     flat = torch.arange(2.0 * SHAPES.num_parameters).unflatten(0, (2, -1))
     params = split_params(flat, SHAPES)
-    tensors = [getattr(params, name) for name in TENSORS]
-    assert [tensor.shape[1:] for tensor in tensors] == [torch.Size(shape) for shape in SHAPES.tensors]
-    assert torch.equal(torch.cat([tensor.flatten(1) for tensor in tensors], dim=-1), flat)
+    assert [tensor.shape[1:] for tensor in tensors(params)] == [torch.Size(shape) for shape in SHAPES.tensors]
+    assert torch.equal(torch.cat([tensor.flatten(1) for tensor in tensors(params)], dim=-1), flat)
 
 
 def test_the_gradient_of_the_split_reaches_every_parameter_once():
     flat = torch.randn(3, SHAPES.num_parameters, requires_grad=True)
     params = split_params(flat, SHAPES)
-    sum(getattr(params, name).sum() for name in TENSORS).backward()
+    sum(tensor.sum() for tensor in tensors(params)).backward()
     assert flat.grad is not None
     assert torch.equal(flat.grad, torch.ones_like(flat))
 
@@ -107,7 +112,8 @@ def test_the_default_sizes_are_those_of_the_design():
     """About 20,000 generated parameters per program, and 1.34 million parameters of the decoder."""
     config = ModelConfig()
     assert isinstance(config.tree, TreeConfig)
-    state, policy = network_shapes(config.latent_size, config.tree.hidden_size, config.tree.patch_size**2)
+    heads = decoder_heads(config.latent_size, config.tree.hidden_size, config.tree.patch_size**2)
+    state, policy = network_shapes(config.latent_size, config.tree.hidden_size, heads)
     assert state.num_parameters + policy.num_parameters == pytest.approx(20_000, rel=0.01)
     assert count(build_tree(config.tree, config.latent_size, (1, 28, 28))) == pytest.approx(1.34e6, rel=0.003)
 

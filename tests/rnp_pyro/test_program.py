@@ -2,24 +2,25 @@
 
 from dataclasses import fields
 from math import exp, tanh
+from typing import Any
 
 import pytest
 import torch
 
-from rnp_pyro.hypernet import NetworkParams
+from rnp_pyro.activations import STATE_ACTIVATIONS, StateActivation
+from rnp_pyro.hypernet import Matrix, NetworkParams
 from rnp_pyro.program import (
-    STATE_ACTIVATIONS,
     ProgramParams,
     ProgramState,
-    StateActivation,
     decode,
+    decoder_heads,
     initial_state,
     network_shapes,
     propose,
     split_program,
 )
 
-SHAPES = network_shapes(latent_size=3, hidden_size=4, patch_numel=5)
+SHAPES = network_shapes(latent_size=3, hidden_size=4, patch_heads=decoder_heads(3, 4, 5))
 ACTIVATIONS: tuple[StateActivation, ...] = ("identity", "elu", "tanh")
 
 
@@ -35,14 +36,14 @@ def random_state(*batch: int) -> ProgramState:
 
 def at(params: ProgramParams, index: int) -> ProgramParams:
     """One program of a batch."""
+
+    def take(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(take(one) for one in value)
+        return Matrix(value.weight[index]) if isinstance(value, Matrix) else value[index]
+
     networks = (
-        NetworkParams(
-            **{
-                field.name: getattr(network, field.name)[index]
-                for field in fields(NetworkParams)
-                if field.name != "deferred"
-            }
-        )
+        NetworkParams(**{field.name: take(getattr(network, field.name)) for field in fields(NetworkParams)})
         for network in (params.state_params, params.policy_params)
     )
     return ProgramParams(*networks)
@@ -52,9 +53,9 @@ def elu(values: list[float]) -> list[float]:
     return [value if value > 0 else exp(value) - 1 for value in values]
 
 
-def layer(weight: torch.Tensor, bias: torch.Tensor, x: list[float]) -> list[float]:
+def layer(weight: Any, bias: torch.Tensor, x: list[float]) -> list[float]:
     """x W + b, number by number."""
-    rows = weight.tolist()
+    rows = weight.weight.tolist()
     return [b + sum(x[i] * rows[i][o] for i in range(len(x))) for o, b in enumerate(bias.tolist())]
 
 
@@ -69,8 +70,8 @@ def recur_by_hand(params: NetworkParams, seen: list[float], hidden: list[float])
 
 
 def decode_by_hand(params: NetworkParams, hidden: list[float]) -> list[float]:
-    units = elu(layer(params.decoder_weight, params.decoder_bias, hidden))
-    return layer(params.output_weight, params.output_bias, units)
+    weight, bias, output_weight, output_bias = params.decoder
+    return layer(output_weight, output_bias, elu(layer(weight, bias, hidden)))
 
 
 @pytest.mark.parametrize("gain", [1.0, 3.0])
@@ -89,8 +90,9 @@ def test_a_step_is_two_recurrent_networks_behind_their_encoders(activation: Stat
 
 
 def test_the_decoder_has_one_hidden_layer():
-    params, z = random_params().state_params, torch.randn(3)
-    torch.testing.assert_close(decode(params, z), torch.tensor(decode_by_hand(params, z.tolist())))
+    params, z = random_params().state_params, torch.randn(2, 3)
+    by_hand = [decode_by_hand(params, row) for row in z.tolist()]
+    torch.testing.assert_close(decode(params.decoder, z), torch.tensor(by_hand))
 
 
 def test_a_program_starts_from_its_heads():
@@ -132,8 +134,9 @@ def test_programs_of_a_batch_are_independent():
 
 
 def test_networks_of_the_appendix_have_its_shapes():
-    state, policy = network_shapes(latent_size=32, hidden_size=64, patch_numel=64)
+    state, policy = network_shapes(latent_size=32, hidden_size=64, patch_heads=decoder_heads(32, 64, 64))
     assert (state.input_size, policy.input_size) == (38, 38)
     assert (state.state_size, policy.state_size) == (32, 32)
     assert (state.initial_size, policy.initial_size) == (32, 6)
-    assert (state.output_size, policy.output_size) == (64, 6)
+    assert state.decoder == ((32, ((32, 64), (64,))), (64, ((64, 64), (64,))))
+    assert policy.decoder == ((32, ((32, 64), (64,))), (64, ((64, 6), (6,))))

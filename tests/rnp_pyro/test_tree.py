@@ -75,8 +75,8 @@ def test_a_tree_knows_its_sizes(make_tree: MakeTree, channels: int):
     tree = make_tree(num_steps=(2, 3), image_shape=(channels, 12, 14))
     assert tree.image_shape == (channels, 12, 14)
     assert (tree.latent_size, tree.root_site) == (6, "z.2")
-    assert [tree.settings(level).num_steps for level in (2, 1)] == [2, 3]
-    assert [tree.settings(level).canvas_size for level in (2, 1)] == [(12, 14), (10, 10)]
+    assert [tree.num_steps(level) for level in (2, 1)] == [2, 3]
+    assert [tree.canvas_size(level) for level in (2, 1)] == [(12, 14), (10, 10)]
     assert tree.fold(tree.unfold(torch.randn(2, 6))).shape == (2, channels, 12, 14)
 
 
@@ -185,7 +185,7 @@ def test_what_is_drawn_is_what_the_parse_holds(make_tree: MakeTree, num_steps: t
             # With feedback depth first, one node a site; without, one step of all programs a site.
             by_node = torch.cat(drawn, dim=-2) if feedback else torch.stack(drawn, dim=-2).flatten(-3, -2)
             assert torch.equal(held, by_node)
-        assert torch.equal(nodes.pose, pose_from_action(nodes.action, tree.settings(level + 1).limits))
+        assert torch.equal(nodes.pose, pose_from_action(nodes.action, tree.limits(level + 1)))
 
 
 @pytest.mark.parametrize("feedback", [False, True])
@@ -319,8 +319,8 @@ def test_what_is_fed_back_is_the_childs_canvas(make_tree: MakeTree):
 
 def compose_of_first_part(tree: Tree, parse: Parse) -> torch.Tensor:
     leaves = parse.at(0)
-    pasted = paste(leaves.patch[:, :2], leaves.pose[:, :2], tree.settings(1).canvas_size)
-    return compose_canvases(pasted, tree.rendering.composition)
+    pasted = paste(leaves.patch[:, :2], leaves.pose[:, :2], tree.canvas_size(1))
+    return compose_canvases(pasted, tree.assembly.composition)
 
 
 # -- folding
@@ -358,7 +358,7 @@ def test_folding_from_a_level_takes_that_levels_own_patches(make_tree: MakeTree,
     for level, size in ((1, 8), (2, 10), (3, 12)):
         if level > leaf_level:
             pasted = paste(canvas, parse.at(level - 1).pose, (size, size))
-            canvas = pasted.unflatten(1, (-1, tree.settings(level).num_steps)).sum(2)
+            canvas = pasted.unflatten(1, (-1, tree.num_steps(level))).sum(2)
     torch.testing.assert_close(tree.fold(parse, leaf_level), canvas[:, 0], **TIGHT)
 
 

@@ -75,6 +75,7 @@ def test_an_accelerators_allocator_says_the_same():
     assert peak_mib(call, device) == pytest.approx(2, abs=0.01)
 
 
+@pytest.mark.thorough
 def test_recomputing_needs_less_memory():
     """Generated weights, 80 kB a program, are not kept from the forward to the backward pass but for a chunk's."""
     peaks = []

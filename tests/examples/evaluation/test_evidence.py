@@ -6,7 +6,7 @@ from math import inf, nan, sqrt
 import pytest
 import torch
 
-from examples.evaluation.evidence import active_dimensions, as_json, describe, quantile, standard_error, verdict
+from examples.evaluation.evidence import active_dimensions, as_json, describe, quantile, verdict
 from inference.importance import Evidence
 
 
@@ -91,9 +91,8 @@ def test_words():
     assert "weights are tied" in verdict(torch.full((3,), nan), 30)
 
 
-def test_standard_error_and_quantile():
+def test_quantile():
     values = torch.randn(101)
-    assert standard_error(values) == pytest.approx((values.std() / sqrt(101)).item())
     assert quantile(values, 0.5) == pytest.approx(values.median().item())
     assert quantile(torch.tensor([1.0, inf]), 0.95) == inf
 

@@ -239,6 +239,14 @@ def test_errors_are_one_line(monkeypatch, capsys, error):
     assert err.count("\n") == 1
 
 
+def test_a_file_that_cannot_be_written_is_named(monkeypatch, capsys, tmp_path):
+    def command(arguments):
+        (tmp_path / "nowhere" / "x").write_text("")
+
+    assert ends(command, monkeypatch) == 2
+    assert capsys.readouterr().err == f"error: cannot write {tmp_path}/nowhere/x: No such file or directory\n"
+
+
 def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     def command(arguments):
         raise KeyboardInterrupt
@@ -247,12 +255,13 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_mistake_of_ours_is_a_traceback(monkeypatch):
+@pytest.mark.parametrize("mistake", [ValueError("ours"), OSError("ours")])
+def test_a_mistake_of_ours_is_a_traceback(monkeypatch, mistake):
     def command(arguments):
-        raise ValueError("ours")
+        raise mistake
 
     monkeypatch.setattr("sys.argv", ["command"])
-    with pytest.raises(ValueError, match="ours"):
+    with pytest.raises(type(mistake), match="ours"):
         cli.run_command(command)
 
 

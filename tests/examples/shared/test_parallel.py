@@ -33,6 +33,7 @@ def die(piece: int, advance: Advance) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.thorough
 def test_results_do_not_depend_on_the_number_of_processes():
     told: dict[int, list[float]] = {1: [], 2: []}
     alone, side_by_side = (sorted(run_pieces(work, [3, 4, 5], number, told[number].append)) for number in (1, 2))
@@ -60,11 +61,13 @@ def test_results_come_as_they_are_ready():
         next(results)
 
 
+@pytest.mark.thorough
 def test_bad_input_in_a_process_is_still_bad_input():
     with pytest.raises(UserError, match="expected another piece, got 1: take 0"):
         list(run_pieces(refuse, [1, 1], 2, lambda share: None))
 
 
+@pytest.mark.thorough
 def test_a_process_that_the_system_ends_is_told():
     with pytest.raises(UserError, match="a process ended before its work was done"):
         list(run_pieces(die, [0, 1], 2, lambda share: None))

@@ -10,7 +10,7 @@ import torch
 from examples.shared import report
 from examples.shared.report import draw_figures, draw_parts, git_commit, measure, summary, versions
 from examples.shared.run import open_trained
-from inference.evaluate import elbo_terms, reconstruct
+from inference.bounds import elbo_terms, reconstruct
 from rnp_pyro.data import ImageData, to_unit
 
 CPU = torch.device("cpu")
@@ -61,6 +61,7 @@ def test_distinct_parts_looks_at_the_first_images(run, images, monkeypatch):
     assert seen == [(10, (10, 3, 1, 12, 12))]
 
 
+@pytest.mark.thorough
 def test_a_model_without_parts_has_no_distinct_parts(vae_run):
     run = open_trained(vae_run[0])
     assert measure(run.pair, run.data.test, CPU)["distinct_parts"] is None
@@ -89,6 +90,7 @@ def test_drawn_parts_of_three_levels(make_tree):
     assert drawn.sub_parts.shape[:3] == (5, 2, 3)
 
 
+@pytest.mark.thorough
 def test_figures_are_drawn_anew(run, finished):
     """Figures of few test images, in place of older ones."""
     (finished / "figures/parse.png").write_bytes(b"old")
@@ -98,6 +100,7 @@ def test_figures_are_drawn_anew(run, finished):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
+@pytest.mark.thorough
 def test_the_random_generator_is_left_alone(run, images, finished):
     before = torch.get_rng_state()
     measure(run.pair, images, CPU)

@@ -10,6 +10,7 @@ from rnp_pyro.checkpoint import load_checkpoint
 from rnp_pyro.errors import UserError
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["digits_run", "vae_run", "colour_run"])
 def test_a_run_comes_back_as_it_was(request, name):
     path, _ = request.getfixturevalue(name)
@@ -24,12 +25,14 @@ def test_a_run_comes_back_as_it_was(request, name):
     assert {value.device.type for value in weights.values()} == {"cpu"}
 
 
+@pytest.mark.thorough
 def test_the_generators_are_left_alone(grey_run):
     before = torch.get_rng_state()
     open_trained(grey_run[0])
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("no_figures")
 def test_averaged_weights_are_the_run_s(train, tmp_path, grey):
     train(f"--data=folder:{grey}", "--train.ema=0.9", "--train.learning_rate=0.01")

@@ -11,8 +11,9 @@ from pairs import PAIRS
 from pyro import poutine
 from pyro.infer import SVI, Trace_ELBO
 
-from inference.objectives.elbo import PART_TERM, RecordingELBO, Terms, WeighLatents, bound_terms, random_sites
+from inference.objectives.elbo import RecordingELBO, Terms, WeighLatents, bound_terms, random_sites
 from models import MODELS
+from rnp_pyro.sites import PART_TERM
 
 MakePair = Callable[..., tuple]
 
@@ -141,6 +142,7 @@ def test_random_sites_are_without_plates(make_pair: MakePair, images: torch.Tens
     assert list(random_sites(poutine.trace(model).get_trace(images))) == ["z.2", PART_TERM, "image"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "guide"), PAIRS)
 def test_a_pair_trains_under_the_stock_svi(make_pair: MakePair, images: torch.Tensor, name: str, guide: str):
     """As a user of Pyro would: its SVI, its Adam, its parameter store, which is empty when it starts."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import log
 
 import pyro
 import pytest
@@ -13,8 +14,9 @@ from pyro.infer import RenyiELBO
 from pyro.nn import PyroModule
 from torch import nn
 
-from inference.objectives import build_objective
-from inference.objectives.elbo import FreeBitsELBO, WeighLatents
+from inference.objectives import OBJECTIVES, build_objective
+from inference.objectives.elbo import WeighLatents
+from inference.objectives.free_bits import FreeBitsELBO
 from inference.objectives.iwae import ImportanceWeightedELBO
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.errors import UserError
@@ -30,7 +32,7 @@ def config(objective: str, **changes: object) -> TrainConfig:
 @pytest.mark.parametrize("guide", ["full_rank", "flow"])
 def test_without_a_formula_there_is_no_closed_kl(make_pair: MakePair, images: torch.Tensor, guide: str):
     loss = build_objective(config("analytic_kl"))(*make_pair(guide=guide))
-    with pyro.get_param_store().scope(), pytest.raises(UserError, match=r"none at z\.2: expected --guide.name"):
+    with pyro.get_param_store().scope(), pytest.raises(UserError, match=r"none at z\.2: expected a guide of normals"):
         loss(images)
 
 
@@ -53,6 +55,7 @@ def test_the_weighted_bound_is_pyros(linear: tuple):
     assert -ours.item() < exact_evidence(pair[0], images).sum().item()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["slope", "scale"])
 def test_both_gradients_have_one_expectation_and_dreg_is_quieter(linear: tuple, name: str):
     """Over many draws; for the guide, and for the model's weights, where they are the same."""
@@ -90,36 +93,78 @@ class Chain(PyroModule):
 
 
 class ChainGuide(PyroModule):
-    """q = N(z; x / 2, 0.9) N(node; z + shift (x - z), scale): at shift 0 the node follows the prior."""
+    """q = N(z; slope x, 0.9) N(node; z + shift (x - z), scale): at shift 0 the node follows the prior."""
 
     def __init__(self, model: Chain, shift: float) -> None:
         super().__init__()
         self.model, self.shift = model, shift
+        self.slope = nn.Parameter(torch.tensor(0.5))
 
     def forward(self, images: torch.Tensor) -> None:
         pixel = images.flatten()
         with pyro.plate("images", len(images), dim=-1):
-            z = pyro.sample("z", Normal(pixel / 2, 0.9))
+            z = pyro.sample("z", Normal(self.slope * pixel, 0.9))
             pyro.sample("node", Normal(z + self.shift * (pixel - z), self.model.scale))
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.3])
-def test_both_gradients_agree_on_weights_that_model_and_guide_share(shift: float):
-    """Nodes that follow the prior, or are corrected from it, are drawn with the tree's own weights."""
+def chain_gradients(objective: ImportanceWeightedELBO, shift: float, weight: float) -> torch.Tensor:
+    """Forty estimates of the gradient by the weight that model and guide share, and by the guide's own."""
     model = Chain()
     pyro.set_rng_seed(0)
     guide, images = ChainGuide(model, shift), 2 * torch.randn(5000, 1, 1, 1)
-    found = []
-    for doubly in (False, True):
-        objective, gradients = ImportanceWeightedELBO(4, doubly_reparameterized=doubly), []
-        for _ in range(40):
+    gradients = []
+    for _ in range(40):
+        with WeighLatents(weight):
             loss = objective.differentiable_loss(model, guide, images)
-            gradients.append(torch.autograd.grad(loss, model.scale)[0])
-        found.append(torch.stack(gradients))
-    plain, dreg = found
-    error = ((plain.var() + dreg.var()) / len(plain)).sqrt()
-    assert abs(plain.mean() - dreg.mean()) < 4 * error
-    assert abs(plain.mean()) > 8 * error, "too few draws to tell anything"
+        gradients.append(torch.stack(torch.autograd.grad(loss, [model.scale, guide.slope])))
+    return torch.stack(gradients)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("weight", [1.0, 0.3, 0.05])
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_both_gradients_agree_at_every_weight_of_the_kl(shift: float, weight: float):
+    """Also by weights that both share: nodes follow the prior, or are corrected from it, by the tree's own weights."""
+    plain, dreg = (
+        chain_gradients(ImportanceWeightedELBO(4, doubly_reparameterized=doubly), shift, weight)
+        for doubly in (False, True)
+    )
+    error = ((plain.var(0) + dreg.var(0)) / len(plain)).sqrt()
+    assert ((plain.mean(0) - dreg.mean(0)).abs() < 4 * error).all()
+    assert (plain.mean(0).abs() > 8 * error).all(), "too few draws to tell anything"
+
+
+def test_dreg_refuses_latents_of_different_weights(images: torch.Tensor):
+    class Uneven(ChainGuide):
+        def forward(self, images: torch.Tensor) -> None:
+            with pyro.plate("images", len(images), dim=-1):
+                with poutine.scale(scale=0.5):
+                    z = pyro.sample("z", Normal(0.0, 1.0))
+                pyro.sample("node", Normal(z, 1.0))
+
+    objective = ImportanceWeightedELBO(4, doubly_reparameterized=True)
+    with pytest.raises(UserError, match=r"needs one KL weight for all latents, got .*: expected one scale, or --train"):
+        objective.differentiable_loss(Chain(), Uneven(Chain(), 0.0), images[..., :1, :1])
+
+
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+@pytest.mark.parametrize("particles", [1, 3])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_weight_is_the_kls_in_every_objective(linear: tuple, objective: str, particles: int, weight: float):
+    """Each value is made of the recorded terms; the closed KL's only in expectation."""
+    *pair, images = linear
+    if objective.startswith("iwae") and particles == 1:
+        particles = 2
+    elbo = build_objective(config(objective, num_particles=particles))
+    repeats = images.repeat(200, 1, 1, 1)
+    with torch.no_grad(), WeighLatents(weight):
+        value = elbo.differentiable_loss(*pair, repeats).item() / len(repeats)
+    assert elbo.terms is not None
+    each = elbo.terms.reconstruction + weight * elbo.terms.kl
+    if objective.startswith("iwae"):
+        each = -((-each).logsumexp(0) - log(particles))
+    error = 4 * each.std().item() / each.numel() ** 0.5 if objective == "analytic_kl" else 1e-9
+    assert value == pytest.approx(each.mean().item(), abs=error)
 
 
 def test_dreg_vanishes_where_the_guide_is_exact(linear: tuple):
@@ -131,6 +176,7 @@ def test_dreg_vanishes_where_the_guide_is_exact(linear: tuple):
         assert torch.allclose(gradient, torch.zeros_like(gradient), atol=1e-8)
 
 
+@pytest.mark.thorough
 def test_the_closed_kl_is_what_sampling_estimates(make_pair: MakePair, images: torch.Tensor):
     pair = make_pair(guide="ladder", part_term_weight=0.0)
     values = {}

@@ -7,7 +7,7 @@ from pyro.distributions import MultivariateNormal
 
 from inference.posterior.annealing import (
     AnnealingSettings,
-    Move,
+    HamiltonianMove,
     Starts,
     anneal,
     annealed_log_weights,
@@ -50,11 +50,13 @@ def test_walkers_end_in_the_posterior(linear: tuple, starts: Starts):
     torch.testing.assert_close(starts.covariance, covariance, atol=0.02, rtol=0.1)
 
 
+@pytest.mark.thorough
 def test_more_is_kept_at_more_temperatures(linear: tuple):
     counts = [anneal(linear[0], 2, AnnealingSettings(kept=kept), seed=0).temperatures for kept in (0.4, 0.7, 0.95)]
     assert counts == sorted(set(counts))
 
 
+@pytest.mark.thorough
 def test_walks_are_functions_of_the_seed(linear: tuple):
     before = torch.get_rng_state().tolist()
     walks = [anneal(linear[0], 2, AnnealingSettings(population=4, settling=2), seed) for seed in (1, 1, 2)]
@@ -97,13 +99,14 @@ def test_walkers_that_span_no_volume_still_have_a_covariance():
         torch.linalg.cholesky(floored_covariance(z, dense))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bridged", [False, True])
 def test_annealed_weights_average_to_the_evidence(linear: tuple, bridged: bool):
     """From the prior, and from a proposal beside the posterior."""
     target, evidence, loc, covariance = linear
     proposal = MultivariateNormal(loc + 0.3, 1.5 * covariance)
     start = Bridge(target, proposal) if bridged else target
-    moves = Move(covariance, 0.5, 3)
+    moves = HamiltonianMove(covariance, 0.5, 3)
     few, many = (annealed_log_weights(start, 600, steps, moves, seed=0) for steps in ([1.0], [0.1, 0.3, 0.6, 1.0]))
     for log_weight in (few, many):
         assert log_weight.shape == (600,)
@@ -115,7 +118,7 @@ def test_annealed_weights_average_to_the_evidence(linear: tuple, bridged: bool):
 def test_one_temperature_is_plain_importance_sampling(linear: tuple):
     target, _, loc, covariance = linear
     proposal = MultivariateNormal(loc, covariance)
-    log_weight = annealed_log_weights(Bridge(target, proposal), 150, [1.0], Move(covariance, 0.5, 3), seed=0)
+    log_weight = annealed_log_weights(Bridge(target, proposal), 150, [1.0], HamiltonianMove(covariance, 0.5, 3), seed=0)
     torch.testing.assert_close(log_weight, torch.full((150,), linear[1]), atol=1e-9, rtol=0)
 
 
@@ -129,9 +132,9 @@ def test_a_bridge_is_the_log_joint_split_anew(linear: tuple):
 def test_annealed_weights_are_functions_of_the_seed(linear: tuple):
     before = torch.get_rng_state().tolist()
     told: list[None] = []
+    moves = HamiltonianMove(linear[3], 0.5, 2)
     one, same, other = (
-        annealed_log_weights(linear[0], 100, [0.5, 1.0], Move(linear[3], 0.5, 2), seed, lambda: told.append(None))
-        for seed in (1, 1, 2)
+        annealed_log_weights(linear[0], 100, [0.5, 1.0], moves, seed, lambda: told.append(None)) for seed in (1, 1, 2)
     )
     assert torch.get_rng_state().tolist() == before
     assert torch.equal(one, same)

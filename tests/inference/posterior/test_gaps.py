@@ -1,6 +1,6 @@
 """The gap and its two parts: exact answers where the posterior is normal."""
 
-from math import inf, isnan, log
+from math import log
 
 import pyro
 import pytest
@@ -19,16 +19,13 @@ from linear_gaussian import (
 from pyro.distributions import Laplace, MultivariateNormal, Normal
 from pyro.nn import PyroModule
 
+from inference.estimates import Estimate
 from inference.posterior.gaps import (
-    Estimate,
     GapSettings,
     best_normal,
-    difference,
     fitted_proposal,
     guide_posterior,
-    log_mean,
     log_weights,
-    mean,
     split_gap,
 )
 from inference.posterior.log_joint import log_joint
@@ -48,6 +45,7 @@ def within(found: Estimate, expected: float, least: float = 1e-9) -> None:
     assert abs(found.value - expected) < 3.5 * found.standard_error + least
 
 
+@pytest.mark.thorough
 def test_an_exact_guide_has_no_gaps():
     model = LinearGaussian()
     image = draw_images(model, 1)
@@ -65,6 +63,7 @@ def test_an_exact_guide_has_no_gaps():
     assert found.ess > 500
 
 
+@pytest.mark.thorough
 def test_a_diagonal_posterior_leaves_only_the_amortization_gap():
     """It is the divergence of the guide from the posterior; the best normal reaches the evidence."""
     model = LinearGaussian()
@@ -81,6 +80,7 @@ def test_a_diagonal_posterior_leaves_only_the_amortization_gap():
     within(found.approximation, 0.0, least=0.02)
 
 
+@pytest.mark.thorough
 def test_correlations_are_the_approximation_gap():
     """Of all diagonal normals the best has the posterior's precisions: its divergence is known."""
     model = rotated(LinearGaussian(scale=0.4))
@@ -98,6 +98,7 @@ def test_correlations_are_the_approximation_gap():
     assert found.approximation.value + found.amortization.value == pytest.approx(total)
 
 
+@pytest.mark.thorough
 def test_the_best_normal_has_the_posteriors_precisions():
     model = rotated(LinearGaussian(scale=0.4))
     image = draw_images(model, 1)
@@ -169,19 +170,3 @@ def test_weights_are_functions_of_the_seed_whatever_the_chunks(monkeypatch: pyte
     monkeypatch.setattr("inference.posterior.gaps.CHUNK", 7)
     torch.testing.assert_close(log_weights(target, normal, 100, seed=1), whole)
     assert not torch.isclose(log_weights(target, normal, 100, seed=2), whole).any()
-
-
-def test_estimates_and_their_errors():
-    """Over many repetitions the standard error is the estimates' standard deviation."""
-    values = torch.randn(500, 200)
-    for estimate, expected in ((mean, 0.0), (log_mean, 0.5)):
-        found = [estimate(row) for row in values]
-        spread = torch.tensor([one.value for one in found])
-        assert abs(spread.mean() - expected) < 0.03
-        assert torch.tensor([one.standard_error for one in found]).mean() == pytest.approx(spread.std().item(), rel=0.1)
-    equal = log_mean(torch.full((9,), -700.0))
-    assert (equal.value, equal.standard_error) == (pytest.approx(-700), 0.0)
-    assert isnan(log_mean(torch.zeros(1)).standard_error)
-    assert log_mean(torch.tensor([0.0, -inf])).value == pytest.approx(-log(2))
-    found_difference = difference(Estimate(3.0, 0.3), Estimate(1.0, 0.4))
-    assert (found_difference.value, found_difference.standard_error) == (2.0, pytest.approx(0.5))

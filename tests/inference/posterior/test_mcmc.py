@@ -12,7 +12,7 @@ from pyro.nn import PyroModule
 
 from inference.posterior.annealing import AnnealingSettings, Starts, anneal
 from inference.posterior.log_joint import LogJoint, log_joint
-from inference.posterior.mcmc import NutsSettings, Reference, run_chain, sample_posterior
+from inference.posterior.mcmc import ChainDraws, NutsSettings, run_chain, sample_posterior
 
 SHORT = NutsSettings(warmup=10, draws=8)
 
@@ -45,6 +45,7 @@ def starts_at(z: torch.Tensor, variance: tuple[float, ...] = (0.2,) * LATENT_SIZ
     return Starts(z, torch.tensor(variance).diag(), torch.zeros(len(z)), 1)
 
 
+@pytest.mark.thorough
 def test_moments_are_the_posteriors_within_monte_carlo_error(linear: tuple):
     """From starts far out and with a mass matrix that is none of the posterior's."""
     target, loc, covariance = linear
@@ -63,6 +64,7 @@ def test_moments_are_the_posteriors_within_monte_carlo_error(linear: tuple):
     torch.testing.assert_close(found.log_joint, target(found.z))
 
 
+@pytest.mark.thorough
 def test_annealed_starts_lead_into_the_posterior(linear: tuple):
     target, loc, covariance = linear
     starts = anneal(target, 2, AnnealingSettings(population=8), seed=0)
@@ -71,6 +73,7 @@ def test_annealed_starts_lead_into_the_posterior(linear: tuple):
     assert found.rhat.max() < 1.1
 
 
+@pytest.mark.thorough
 def test_chains_in_different_modes_are_told():
     target = log_joint(Square(), torch.full((1, 3, 2), 2.0))
     apart = torch.tensor([[1.4, 0, 0], [1.4, 0, 0], [-1.4, 0, 0], [-1.4, 0, 0]])
@@ -89,9 +92,10 @@ def test_one_chain_has_no_rhat(linear: tuple):
     assert isnan(found.log_joint_rhat)
 
 
+@pytest.mark.thorough
 def test_chains_are_functions_of_seed_and_number(linear: tuple):
     starts = starts_at(torch.zeros(2, LATENT_SIZE))
-    runs: list[Reference] = [sample_posterior(linear[0], starts, SHORT, seed) for seed in (1, 1, 2)]
+    runs: list[ChainDraws] = [sample_posterior(linear[0], starts, SHORT, seed) for seed in (1, 1, 2)]
     assert torch.equal(runs[0].z, runs[1].z)
     assert not torch.isclose(runs[0].z[0], runs[0].z[1]).all()
     assert not torch.isclose(runs[0].z, runs[2].z).all()
@@ -99,6 +103,7 @@ def test_chains_are_functions_of_seed_and_number(linear: tuple):
     assert torch.equal(alone.z[0], runs[0].z[0])
 
 
+@pytest.mark.thorough
 def test_every_transition_is_told_and_every_gradient_counted(linear: tuple):
     told: list[None] = []
     found = sample_posterior(linear[0], starts_at(torch.zeros(2, LATENT_SIZE)), SHORT, 0, lambda: told.append(None))
@@ -109,6 +114,7 @@ def test_every_transition_is_told_and_every_gradient_counted(linear: tuple):
     assert chain.gradients < 100
 
 
+@pytest.mark.thorough
 def test_a_better_mass_matrix_needs_fewer_gradients(linear: tuple):
     target, loc, covariance = linear
     settings = NutsSettings(warmup=40, draws=40)

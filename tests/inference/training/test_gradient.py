@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from inference.evaluate import seeded
+from inference.contexts import seeded
 from inference.objectives.elbo import RecordingELBO
 from inference.training.gradient import clipped_gradient, make_optimizer
 from rnp_pyro.config import TrainConfig

@@ -17,7 +17,7 @@ from pairs import PAIRS
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from inference.training import loop as training
-from inference.training.loop import mix_seed, train
+from inference.training.loop import train
 from inference.training.schedule import make_progress
 from inference.training.task import COLUMNS, Outcome, Task, Weights
 from inference.training.window import Window
@@ -25,6 +25,7 @@ from models import MODELS
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.data import batch_indices, binarise, to_unit
 from rnp_pyro.errors import UserError
+from rnp_pyro.streams import mix_seed
 
 SEED = 3
 CONFIG = TrainConfig(minutes=None, batch_size=8, log_every=2, checkpoint_minutes=1e9, kl_warmup=0.5)

@@ -56,19 +56,20 @@ def test_a_single_array(tmp_path):
 LABELS = np.arange(40) % 4
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        ("x_train", "y_train", "x_test", "y_test"),
-        ("X_train", "Y_train", "X_test", "Y_test"),
-        ("train_images", "train_labels", "test_images", "test_labels"),
-        ("trainImages", "trainLabels", "testImages", "testLabels"),
-        ("train_x", "train_y", "test_x", "test_y"),
-        ("xtrain", "ytrain", "xtest", "ytest"),
-        ("training-data", "training-targets", "testing-data", "testing-targets"),
-        ("train", "train_label", "test", "test_label"),
-    ],
-)
+KEYS = [
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("X_train", "Y_train", "X_test", "Y_test"),
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("trainImages", "trainLabels", "testImages", "testLabels"),
+    ("train_x", "train_y", "test_x", "test_y"),
+    ("xtrain", "ytrain", "xtest", "ytest"),
+    ("training-data", "training-targets", "testing-data", "testing-targets"),
+    ("train", "train_label", "test", "test_label"),
+]
+"""Of training images, their labels, test images, their labels."""
+
+
+@pytest.mark.parametrize("keys", KEYS)
 @pytest.mark.parametrize("column", [False, True])
 def test_usual_keys_of_splits(tmp_path, keys, column):
     labels = LABELS[:, None] if column else LABELS

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from rnp_pyro.data import batch_indices
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 5), st.integers(1, 30), st.integers(1, 20))
 def test_batches_laid_end_to_end_are_permutations(seed, batch_size, num_images):

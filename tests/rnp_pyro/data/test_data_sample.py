@@ -90,6 +90,7 @@ def test_out_that_cannot_be_written(tmp_path):
         write_sample(source, tmp_path / "nowhere" / "out.npz", 1, 1)
 
 
+@pytest.mark.thorough
 @pytest.mark.data
 @pytest.mark.skipif(not FULL, reason="RNP_DATA does not name a folder with the full data sets")
 def test_the_command_makes_the_bundled_file(tmp_path):

@@ -8,25 +8,21 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from rnp_pyro.activations import STATE_ACTIVATIONS, StateActivation
 from rnp_pyro.draw import Context
-from rnp_pyro.fast.unroll import CACHE, Recurrence, _Unroll, default_chunk, unroll
+from rnp_pyro.fast.recurrence import Recurrence
+from rnp_pyro.fast.unroll import CACHE, _Unroll, default_chunk, unroll
 from rnp_pyro.hypernet import Hypernet
-from rnp_pyro.program import (
-    STATE_ACTIVATIONS,
-    ProgramState,
-    StateActivation,
-    decode,
-    initial_state,
-    network_shapes,
-    propose,
-    split_program,
-)
+from rnp_pyro.patches.dense import Dense
+from rnp_pyro.program import network_shapes, run, split_program
 from rnp_pyro.tree import Tree
 
-SHAPES = network_shapes(latent_size=3, hidden_size=4, patch_numel=5)
+PATCH = Dense((5, 1, 1), latent_size=3, hidden_size=4, activation="sigmoid")
+SHAPES = network_shapes(latent_size=3, hidden_size=4, patch_heads=PATCH.heads)
 ACTIVATIONS: tuple[StateActivation, ...] = ("identity", "elu", "tanh")
 TIGHT = {"rtol": 1e-10, "atol": 1e-10}
-PLAIN = Recurrence(SHAPES, num_steps=3, activation="elu", gain=3.0, chunk=100, recompute=False)
+STEPS = 3
+PLAIN = Recurrence(SHAPES, PATCH, activation="elu", gain=3.0, chunk=100, recompute=False)
 
 Outputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 Pair = tuple[Hypernet, Hypernet]
@@ -50,17 +46,11 @@ def parameters(hypernets: Pair) -> list[torch.nn.Parameter]:
     return [parameter for hypernet in hypernets for parameter in hypernet.parameters()]
 
 
-def loop(hypernets: Pair, z: torch.Tensor, recurrence: Recurrence) -> Outputs:
+def loop(hypernets: Pair, z: torch.Tensor, recurrence: Recurrence, num_steps: int = STEPS) -> Outputs:
     """The same steps one by one, with autograd's own gradients."""
     params = split_program(*(hypernet(z) for hypernet in hypernets), recurrence.shapes)
-    state, children, actions, patches = initial_state(params), [], [], []
-    for _ in range(recurrence.num_steps):
-        proposal = propose(params, state, STATE_ACTIVATIONS[recurrence.activation], recurrence.gain)
-        state = ProgramState(proposal.z_loc, proposal.z_loc, proposal.policy, proposal.action_loc)
-        children.append(proposal.z_loc)
-        actions.append(proposal.action_loc)
-        patches.append(decode(params.state_params, proposal.z_loc))
-    return torch.stack(children, -2), torch.stack(actions, -2), torch.stack(patches, -2)
+    children, actions = run(params, num_steps, STATE_ACTIVATIONS[recurrence.activation], recurrence.gain)
+    return children, actions, recurrence.patch_decoder(params.state_params.decoder, children)
 
 
 def weighted(outputs: Outputs) -> torch.Tensor:
@@ -71,9 +61,11 @@ def weighted(outputs: Outputs) -> torch.Tensor:
     )  # type: ignore[return-value]
 
 
-def assert_same_as_the_loop(hypernets: Pair, z: torch.Tensor, recurrence: Recurrence, leaf: torch.Tensor) -> None:
+def assert_same_as_the_loop(
+    hypernets: Pair, z: torch.Tensor, recurrence: Recurrence, leaf: torch.Tensor, num_steps: int = STEPS
+) -> None:
     """Values, and gradients of the latents and of every parameter."""
-    expected, found = loop(hypernets, z, recurrence), unroll(*hypernets, z, recurrence)
+    expected, found = loop(hypernets, z, recurrence, num_steps), unroll(*hypernets, z, num_steps, recurrence)
     torch.testing.assert_close(found, expected, **TIGHT)
     wanted = [leaf, *parameters(hypernets)]
     gradients = torch.autograd.grad(weighted(expected), wanted)
@@ -89,8 +81,8 @@ def test_values_and_gradients_are_those_of_the_loop(
     hypernets: Pair, num_steps: int, activation: StateActivation, gain: float
 ):
     z = programs(4)
-    recurrence = replace(PLAIN, num_steps=num_steps, activation=activation, gain=gain)
-    assert_same_as_the_loop(hypernets, z, recurrence, z)
+    recurrence = replace(PLAIN, activation=activation, gain=gain)
+    assert_same_as_the_loop(hypernets, z, recurrence, z, num_steps)
 
 
 @pytest.mark.parametrize("recompute", [False, True])
@@ -103,14 +95,14 @@ def test_chunks_change_nothing(hypernets: Pair, chunk: int, recompute: bool):
 def test_without_gradients_the_values_are_the_same(hypernets: Pair):
     z = programs(7)
     with torch.no_grad():
-        found = unroll(*hypernets, z, replace(PLAIN, chunk=2))
+        found = unroll(*hypernets, z, STEPS, replace(PLAIN, chunk=2))
     assert not any(output.requires_grad for output in found)
     torch.testing.assert_close(found, tuple(output.detach() for output in loop(hypernets, z, PLAIN)), **TIGHT)
 
 
 def test_a_gradient_can_be_taken_twice_from_one_graph(hypernets: Pair):
     z = programs(3)
-    loss = weighted(unroll(*hypernets, z, PLAIN))
+    loss = weighted(unroll(*hypernets, z, STEPS, PLAIN))
     first = torch.autograd.grad(loss, z, retain_graph=True)
     torch.testing.assert_close(torch.autograd.grad(loss, z), first, rtol=0, atol=0)
 
@@ -121,21 +113,23 @@ def test_an_output_that_nothing_depends_on_has_no_part_in_the_gradient(hypernets
     wanted = [z, *parameters(hypernets)]
     gradients, found = (
         torch.autograd.grad(run(z)[used].square().sum(), wanted, materialize_grads=True)
-        for run in (lambda z: loop(hypernets, z, PLAIN), lambda z: unroll(*hypernets, z, PLAIN))
+        for run in (lambda z: loop(hypernets, z, PLAIN), lambda z: unroll(*hypernets, z, STEPS, PLAIN))
     )
     for one, other in zip(found, gradients, strict=True):
         torch.testing.assert_close(one, other, **TIGHT)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradients_are_those_of_finite_differences(activation: StateActivation):
-    shapes = network_shapes(latent_size=2, hidden_size=2, patch_numel=2)
-    recurrence = replace(PLAIN, shapes=shapes, activation=activation, gain=2.0, chunk=2)
+    patch = Dense((2, 1, 1), latent_size=2, hidden_size=2, activation="softplus")
+    shapes = network_shapes(latent_size=2, hidden_size=2, patch_heads=patch.heads)
+    recurrence = replace(PLAIN, shapes=shapes, patch_decoder=patch, activation=activation, gain=2.0, chunk=2)
     inputs = []
     for shape in shapes:
         inputs += [torch.randn(3, 2), 0.7 * torch.randn(shape.num_parameters, 2), torch.randn(shape.num_parameters)]
     assert torch.autograd.gradcheck(
-        lambda *inputs: _Unroll.apply(recurrence, *inputs), [value.requires_grad_() for value in inputs]
+        lambda *inputs: _Unroll.apply(recurrence, STEPS, *inputs), [value.requires_grad_() for value in inputs]
     )
 
 
@@ -144,7 +138,7 @@ def test_a_gradient_can_be_taken_with_frozen_hypernetworks(hypernets: Pair):
     expected = torch.autograd.grad(weighted(loop(hypernets, z, PLAIN)), z)
     for parameter in parameters(hypernets):
         parameter.requires_grad_(False)
-    torch.testing.assert_close(torch.autograd.grad(weighted(unroll(*hypernets, z, PLAIN)), z), expected, **TIGHT)
+    torch.testing.assert_close(torch.autograd.grad(weighted(unroll(*hypernets, z, STEPS, PLAIN)), z), expected, **TIGHT)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +162,8 @@ def test_batch_dimensions_may_lie_in_memory_as_they_like(
 
 def test_no_programs_have_no_children(hypernets: Pair):
     z = programs(0)
-    children, action, patch = unroll(*hypernets, z, replace(PLAIN, num_steps=2))
-    assert (children.shape, action.shape, patch.shape) == ((0, 2, 3), (0, 2, 6), (0, 2, 5))
+    children, action, patch = unroll(*hypernets, z, 2, PLAIN)
+    assert (children.shape, action.shape, patch.shape) == ((0, 2, 3), (0, 2, 6), (0, 2, 5, 1, 1))
     (gradient,) = torch.autograd.grad(children.sum() + action.sum() + patch.sum(), z)
     assert gradient.shape == z.shape
 
@@ -178,9 +172,9 @@ def test_in_bfloat16_only_the_hypernetworks_are_narrow(hypernets: Pair):
     for hypernet in hypernets:
         hypernet.float().heads.weight.data.mul_(0.3)
     z = programs(5).detach().float().requires_grad_()
-    exact = unroll(*hypernets, z, PLAIN)
+    exact = unroll(*hypernets, z, STEPS, PLAIN)
     with torch.autocast("cpu", torch.bfloat16):
-        found = unroll(*hypernets, z, PLAIN)
+        found = unroll(*hypernets, z, STEPS, PLAIN)
     wanted = [z, *parameters(hypernets)]
     gradients, narrow = (torch.autograd.grad(weighted(outputs), wanted) for outputs in (exact, found))
     for one, other in zip([*found, *narrow], [*exact, *gradients], strict=True):
@@ -209,8 +203,8 @@ def nodes_behind(loss: torch.Tensor) -> int:
 @pytest.mark.parametrize("num_steps", [2, 6])
 def test_autograd_sees_one_node_however_many_steps(hypernets: Pair, num_steps: int):
     z = programs(3)
-    found = nodes_behind(weighted(unroll(*hypernets, z, replace(PLAIN, num_steps=num_steps))))
-    assert found == nodes_behind(weighted(unroll(*hypernets, z, PLAIN)))
+    found = nodes_behind(weighted(unroll(*hypernets, z, num_steps, PLAIN)))
+    assert found == nodes_behind(weighted(unroll(*hypernets, z, STEPS, PLAIN)))
     assert found < 50 < nodes_behind(weighted(loop(hypernets, z, PLAIN)))
 
 
@@ -220,21 +214,23 @@ def test_each_product_is_taken_once(recompute: bool):
     num_programs, latent, units, steps = 6, 3, 5, 4
     hypernets = tuple(Hypernet(latent, shapes, num_layers=2, hidden_size=units) for shapes in SHAPES)
     z = programs(num_programs)
-    recurrence = replace(PLAIN, num_steps=steps, chunk=4, recompute=recompute)
+    recurrence = replace(PLAIN, chunk=4, recompute=recompute)
 
     def count(total: torch.Size, left: torch.Size, right: torch.Size, **_: Any) -> int:
         return 2 * left.numel() * right[-1]
 
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: count})
     with counter:
-        weighted(unroll(*hypernets, z, recurrence)).backward()
+        weighted(unroll(*hypernets, z, steps, recurrence)).backward()
     generated = sum(shapes.num_parameters for shapes in SHAPES)
     values = sum(shapes.state_size + shapes.initial_size for shapes in SHAPES)
     trunk = 3 * 2 * (2 * num_programs * latent * units)
     heads = (4 if recompute else 3) * 2 * num_programs * units * generated
-    biases = 2 * (4 + latent + 4) + 5 + 6  # of E, R and D twice, O and O': on the way back to inputs they are left out
-    recurrences = 2 * num_programs * steps * (3 * (generated - values) - biases)
-    assert counter.get_total_flops() == trunk + heads + recurrences
+    biases = 2 * (4 + latent) + 4 + 6  # of E and R twice, D' and O': on the way back to inputs they are left out
+    patch = 4 + 5  # the patch decoder's biases are no part of a product
+    recurrences = 2 * num_programs * steps * (3 * (generated - values - patch) - biases)
+    again = 2 * num_programs * steps * sum(4 * size for size in (latent, 5)) if recompute else 0
+    assert counter.get_total_flops() == trunk + heads + recurrences + again
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -265,7 +261,7 @@ def test_fixed_hypernets_cost_no_gradient_of_their_own(
 ):
     """And leave the latents' as it is: samplers of latents want no other."""
     recurrence, z = replace(PLAIN, recompute=recompute), programs(4)
-    (expected,) = torch.autograd.grad(weighted(unroll(*hypernets, z, recurrence)), z)
+    (expected,) = torch.autograd.grad(weighted(unroll(*hypernets, z, STEPS, recurrence)), z)
 
     def refuse(*weights: torch.Tensor) -> None:
         raise AssertionError("no gradient of the weights is wanted")
@@ -273,16 +269,16 @@ def test_fixed_hypernets_cost_no_gradient_of_their_own(
     monkeypatch.setattr("rnp_pyro.fast.unroll.no_gradient", refuse)
     for hypernet in hypernets:
         hypernet.requires_grad_(False)
-    (found,) = torch.autograd.grad(weighted(unroll(*hypernets, z, recurrence)), z)
+    (found,) = torch.autograd.grad(weighted(unroll(*hypernets, z, STEPS, recurrence)), z)
     torch.testing.assert_close(found, expected, **TIGHT)
 
 
 def test_one_fixed_hypernet_leaves_the_others_gradient(hypernets: Pair):
     z, (state, policy) = programs(4), hypernets
     wanted = [z, *policy.parameters()]
-    expected = torch.autograd.grad(weighted(unroll(*hypernets, z, PLAIN)), wanted)
+    expected = torch.autograd.grad(weighted(unroll(*hypernets, z, STEPS, PLAIN)), wanted)
     state.requires_grad_(False)
-    found = torch.autograd.grad(weighted(unroll(*hypernets, z, PLAIN)), wanted)
+    found = torch.autograd.grad(weighted(unroll(*hypernets, z, STEPS, PLAIN)), wanted)
     torch.testing.assert_close(found, expected, **TIGHT)
 
 
@@ -297,7 +293,7 @@ def test_an_accelerator_gives_the_same(hypernets: Pair):
     for place in (torch.device("cpu"), device):
         pair = tuple(hypernet.float().to(place) for hypernet in hypernets)
         leaf = z.to(place).requires_grad_()
-        outputs = unroll(*pair, leaf, PLAIN)
+        outputs = unroll(*pair, leaf, STEPS, PLAIN)
         loss = sum(output.square().sum() for output in outputs)
         found.append([*outputs, *torch.autograd.grad(loss, [leaf, *parameters(pair)])])  # type: ignore[arg-type]
     for one, other in zip(*found, strict=True):

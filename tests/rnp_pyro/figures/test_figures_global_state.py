@@ -28,6 +28,7 @@ def figures_without_pyplot(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("rnp_pyro.figures")
 
 
+@pytest.mark.thorough
 def test_no_pyplot_no_backend_no_settings(figures_without_pyplot: ModuleType, tmp_path: Path):
     before = settings()
     draw = figures_without_pyplot

@@ -46,6 +46,7 @@ def test_intervals_are_moments_in_the_order_of_the_references_scale(
             assert np.allclose(to_rgb(points.get_color()), colour)
 
 
+@pytest.mark.thorough
 def test_each_image_stands_beside_its_row(glyph: torch.Tensor, reference: Moments, guide: Moments, printed):
     images, figure = draw(glyph, reference, guide)
     printed(figure)

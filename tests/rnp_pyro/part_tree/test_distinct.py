@@ -109,6 +109,7 @@ def test_the_order_of_parts_does_not_matter(seed: int):
     assert torch.equal(distinct_parts(images, parts), distinct_parts(images, shuffled))
 
 
+@pytest.mark.thorough
 @FEW
 @given(SEEDS)
 def test_batched_equals_looped(seed: int):

@@ -35,16 +35,28 @@ def _no_gradients():
         yield
 
 
-@pytest.fixture(params=[{}, {"feedback": True, "hypernets": "per_level"}], ids=str)
-def tree(request, make_tree: MakeTree, randomise) -> Tree:
-    made = make_tree(num_steps=(3, 2, 3), **request.param)
-    randomise(made)
-    return made
+@pytest.fixture(scope="module", params=[{}, {"feedback": True, "hypernets": "per_level"}], ids=str)
+def made(request, make_tree: MakeTree, randomise) -> tuple[Tree, tuple[TreeValue, TreeValue]]:
+    """A tree and two of its values, for all tests: none of the operations changes what it is given."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    tree = make_tree(num_steps=(3, 2, 3), **request.param)
+    randomise(tree)
+    with torch.no_grad():
+        values = unfold_value(tree, torch.randn(6)), unfold_value(tree, torch.randn(6))
+    torch.set_default_dtype(before)
+    return tree, values
 
 
 @pytest.fixture
-def trees(tree: Tree) -> tuple[TreeValue, TreeValue]:
-    return unfold_value(tree, torch.randn(6)), unfold_value(tree, torch.randn(6))
+def tree(made: tuple[Tree, tuple[TreeValue, TreeValue]]) -> Tree:
+    return made[0]
+
+
+@pytest.fixture
+def trees(made: tuple[Tree, tuple[TreeValue, TreeValue]]) -> tuple[TreeValue, TreeValue]:
+    return made[1]
 
 
 def tensors(value: TreeValue) -> dict[str, torch.Tensor]:
@@ -173,7 +185,7 @@ def test_a_turn_is_clockwise_as_seen(make_tree: MakeTree):
     """A quarter turn takes the part's x axis, which points right, to y, which points down."""
     tree = make_tree(num_steps=(1,))
     value = unfold_value(tree, torch.randn(6))
-    upright = pose_from_action(torch.zeros(6), tree.settings(1).limits)
+    upright = pose_from_action(torch.zeros(6), tree.limits(1))
     turned = pose_of(move_part(repose(value, (0,), upright), (0,), Move(turn=90)), (0,))
     size = upright[0, 0]
     torch.testing.assert_close(turned, turned.new_tensor([[0, -size, 0], [size, 0, 0]]))

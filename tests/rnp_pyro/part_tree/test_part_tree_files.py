@@ -184,7 +184,9 @@ DAMAGE: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("where", "what", "expected"), DAMAGE, ids=lambda item: str(item)[:40])
+@pytest.mark.parametrize(
+    ("where", "what", "expected"), DAMAGE, ids=lambda item: "missing" if item is MISSING else str(item)[:40]
+)
 def test_what_does_not_fit_is_refused_by_name(value: TreeValue, path: Path, where: str, what: Any, expected: str):
     read = json.loads(json.dumps(tree_to_json(value)))
     place: Any = read

@@ -119,6 +119,7 @@ def test_coloured_ink_on_coloured_paper(tmp_path: Path):
         check_seven(read(tmp_path / "a.png"))
 
 
+@pytest.mark.thorough
 def test_specks_and_the_table_around_the_paper_are_left_out(tmp_path: Path):
     scene = np.asarray(seven((1000, 1000), 420, 350, 260, 16)).copy()
     scene[700:706, 300:306] = 0

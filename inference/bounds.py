@@ -1,7 +1,6 @@
-"""Honest numbers: the bound at KL weight 1, without the training-only term, and reconstructions at the guide's mean."""
+"""Honest bounds, at KL weight 1 and without the training-only term, and reconstructions at the guide's mean."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,10 +10,12 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch.distributions import Distribution, TransformedDistribution
 
+from inference.contexts import evaluating, seeded
 from inference.objectives.elbo import Terms, bound_terms, random_sites
 from inference.objectives.honest import check_honest
 from rnp_pyro.fast.recall import remembering
 from rnp_pyro.shapes import Canvas, Float, Tensor
+from rnp_pyro.sites import IMAGE
 
 CHUNK = 250
 """Images that are evaluated side by side."""
@@ -29,37 +30,13 @@ class TakeMeans(Messenger):
 
 
 def centre(fn: Distribution) -> Tensor:
-    """Return a distribution's mean; of a flow, whose mean has no formula, where its base's mean comes out."""
+    """Return a distribution's mean. A flow's mean has no formula: return the image of its base's mean."""
     if not isinstance(fn, TransformedDistribution):
         return fn.mean
     value: Any = centre(fn.base_dist)
     for transform in fn.transforms:
         value = transform(value)
     return value
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from the generator at ``seed``, and put the global generators back afterwards."""
-    on_host = device.type in ("cpu", "meta")
-    kept = torch.random.fork_rng([]) if on_host else torch.random.fork_rng([device], device_type=device.type)
-    with kept:
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def evaluating(*modules: PyroModule) -> Iterator[None]:
-    """Switch modules to evaluation, without gradients, and back."""
-    before = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in zip(modules, before, strict=True):
-            module.train(training)
 
 
 def elbo_terms(model: PyroModule, guide: PyroModule, images: Canvas, seed: int) -> Terms:
@@ -104,7 +81,7 @@ def reconstruct(model: PyroModule, guide: PyroModule, images: Canvas) -> Float[T
         with TakeMeans():
             guide_trace = poutine.trace(guide).get_trace(chunk)
         model_trace = poutine.trace(poutine.replay(model, trace=guide_trace)).get_trace(chunk)
-        return (random_sites(model_trace)["image"]["fn"].mean,)
+        return (random_sites(model_trace)[IMAGE]["fn"].mean,)
 
     with evaluating(model, guide):
         return _in_chunks(one, images)[0]

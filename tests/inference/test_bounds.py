@@ -8,7 +8,8 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO
 
 from inference import evaluate
-from inference.evaluate import TakeMeans, elbo_terms, evaluating, latent_means, reconstruct, seeded
+from inference.bounds import TakeMeans, elbo_terms, latent_means, reconstruct
+from inference.contexts import evaluating, seeded
 from models import MODELS
 
 MakePair = Callable[..., tuple]

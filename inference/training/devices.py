@@ -1,0 +1,45 @@
+"""Training on several devices: each has its share of every batch, and a copy of all weights."""
+
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from rnp_pyro.shapes import Canvas, Tensor
+
+
+class EveryParameter(nn.Module):
+    """A loss whose gradient reaches every parameter, those that it does not use with zeros.
+
+    Devices exchange the gradient of each parameter, and would wait forever for one that never comes. With feedback, a
+    program of one step never looks at what it drew, so that its feedback layer has no gradient. A user's guide may have
+    branches. An empty slice of each parameter costs next to nothing, and needs no search for the unused ones.
+
+    Args:
+        loss: A module that returns the negative bound of a batch, nats.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, images: Canvas) -> Tensor:
+        """Compute the loss of images ``[images C H W]``."""
+        nothing = [parameter.flatten()[:0].sum() for parameter in self.parameters() if parameter.requires_grad]
+        value: Tensor = self.loss(images)
+        return value + sum(nothing)
+
+
+def for_devices(fabric: Fabric, loss: nn.Module) -> nn.Module:
+    """Return a loss that any number of devices can train."""
+    return loss if fabric.world_size == 1 else EveryParameter(loss)
+
+
+def averaged(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
+    """Average numbers over devices, whose shares of a batch are equally large. Every device gets the same averages."""
+    if fabric.world_size == 1:
+        return values
+    ours = torch.tensor(list(values.values()), dtype=torch.float64, device=fabric.device)
+    everybody: Any = fabric.all_reduce(ours, reduce_op="mean")
+    return dict(zip(values, everybody.tolist(), strict=True))
