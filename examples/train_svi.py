@@ -24,6 +24,7 @@ from examples.shared.report import draw_figures, measure, summary
 from inference.training.loop import train
 from inference.training.schedule import Progress, check_schedule, make_progress
 from inference.training.task import Outcome, Task
+from rnp_pyro.build import weights_to_come
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
     CONFIG,
@@ -69,7 +70,7 @@ def main(config: Config, resume: Path | None = None) -> Path:
         invert=config.invert,
         white=config.white,
     )
-    pair = build_pair(config, data.image_shape)
+    pair = build_pair(config if resume is None else weights_to_come(config), data.image_shape)
     progress = make_progress(config.train, len(data.train), recorded)
     fabric = launch(config.fabric)
     if fabric.is_global_zero:

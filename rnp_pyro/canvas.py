@@ -1,15 +1,11 @@
 """Canvases: paste parts into their parent's frame, crop them out again, and compose what was pasted."""
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 
 from rnp_pyro.affine import invert
+from rnp_pyro.choices import Composition, Interpolation
 from rnp_pyro.shapes import Canvas, Float, Pose, Tensor, flatten_batch
-
-Interpolation = Literal["bilinear", "bicubic"]
-Composition = Literal["sum", "noisy_or"]
 
 Resized = Float[Tensor, "*batch C rows columns"]
 """An image on a grid of another size than the one that it came from."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from rnp_pyro.canvas import Composition, Interpolation, compose_canvases, paste
+from rnp_pyro.canvas import compose_canvases, paste
+from rnp_pyro.choices import Composition, Interpolation
 from rnp_pyro.parse import Nodes
 from rnp_pyro.shapes import Float, Tensor
 

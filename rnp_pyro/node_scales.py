@@ -4,16 +4,13 @@ Departure: in the paper only z^K is random. With these every node's action, stat
 program's proposal, so that a parse can correct locally what the root's latent has no room for.
 """
 
-from typing import Literal
-
 import torch
 from torch import nn
 
+from rnp_pyro.choices import NodeLatents
 from rnp_pyro.program import ACTION_SIZE
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.sites import ACTION, STATE
-
-NodeLatents = Literal["none", "state", "action", "both"]
 
 RANDOM_KINDS: dict[NodeLatents, tuple[str, ...]] = {
     "none": (),

@@ -8,6 +8,7 @@ from jsonargparse import ArgumentError
 
 from examples.shared.cli import config_parser, parse_config
 from examples.shared.pair import Pair, build_pair
+from rnp_pyro.build import weights_to_come
 from rnp_pyro.checkpoint import CONFIG, WEIGHTS, load_weights, open_run
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, load_images
@@ -52,7 +53,7 @@ def open_trained(path: Path) -> Run:
         invert=config.invert,
         white=config.white,
     )
-    pair = build_pair(config, data.image_shape)
+    pair = build_pair(weights_to_come(config), data.image_shape)
     load_weights(pair.modules, weights)
     return Run(path, config, data, pair)
 

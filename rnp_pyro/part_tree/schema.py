@@ -7,7 +7,7 @@ from typing import Any, NoReturn, get_args
 
 import torch
 
-from rnp_pyro.canvas import Composition, Interpolation
+from rnp_pyro.choices import Composition, Interpolation
 from rnp_pyro.errors import UserError
 from rnp_pyro.fold import Assembly
 from rnp_pyro.parse import EVENT_DIMS, Nodes, Parse
