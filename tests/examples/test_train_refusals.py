@@ -88,7 +88,7 @@ def test_a_truncated_archive(refuse, tmp_path, mnist):
     ("arguments", "expected"),
     [
         (["--model.tree.canvas_sizes=[8,8]"], "canvas_sizes must give 1 sizes"),
-        (["--model.tree.num_steps=[3]"], "canvas_sizes must give 0 sizes"),
+        (["--model.tree.num_steps=[3]", "--model.tree.canvas_sizes=[8]"], "canvas_sizes must give 0 sizes"),
         (["--model.tree.num_steps=[]"], "num_steps must give at least 1 step"),
         (["--model.tree.num_steps=[3,0]"], "num_steps must give at least 1 step"),
         (["--model.tree.canvas_sizes=[0]"], "canvas_sizes must be at least 1"),
