@@ -44,6 +44,7 @@ def test_a_missing_folder(refuse, tmp_path):
     assert "does not exist" in refuse(f"--data=folder:{tmp_path / 'nowhere'}")
 
 
+@pytest.mark.thorough
 def test_a_text_file_among_the_images(train, pictures):
     (pictures / "notes.txt").write_text("not an image")
     done = train(f"--data=folder:{pictures}")

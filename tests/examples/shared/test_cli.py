@@ -10,8 +10,8 @@ import pytest
 import yaml
 from jsonargparse import ArgumentError
 
-from examples.shared import cli
-from examples.shared.cli import config_parser, parse_config, preset_file, preset_names
+from examples.shared.cli import run_command
+from rnp_pyro.api.settings import BUDGETS, config_parser, parse_config, preset_file, preset_names
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 
@@ -21,7 +21,7 @@ def parse(*arguments: object, base: Path | None = None) -> Config:
 
 
 def budget(config: Config) -> dict[str, Any]:
-    return {name: getattr(config.train, name) for name in cli.BUDGETS if getattr(config.train, name) is not None}
+    return {name: getattr(config.train, name) for name in BUDGETS if getattr(config.train, name) is not None}
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_a_file_that_does_not_fit(call, tmp_path, write, content, expected):
 def ends(command, monkeypatch) -> int:
     monkeypatch.setattr("sys.argv", ["command"])
     with pytest.raises(SystemExit) as ended:
-        cli.run_command(command)
+        run_command(command)
     return ended.value.code
 
 
@@ -261,7 +261,7 @@ def test_a_mistake_of_ours_is_a_traceback(monkeypatch, mistake):
 
     monkeypatch.setattr("sys.argv", ["command"])
     with pytest.raises(type(mistake), match="ours"):
-        cli.run_command(command)
+        run_command(command)
 
 
 # --help
@@ -343,7 +343,7 @@ def test_every_number_names_its_unit(help_texts):
 
 
 def test_help(call):
-    done = call("train_svi", "--help")
+    done = call("train_svi", "--help_all")
     assert done.status == 0
     assert done.err == ""
     for name in ("--preset", "--config", "--print_config", "--resume", *(f"--{name}" for name, _ in settings())):
