@@ -2,7 +2,13 @@
 # Choose the interpreter with PYTHON (3.11 to 3.13): `make test PYTHON=python3.12`.
 PYTHON ?= python3
 ARGS ?=
+# Processes that `make test` shares its files among, each on one thread; 0 runs them in one process.
+WORKERS ?= 2
 BIN := .venv/bin
+TEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+ifneq ($(WORKERS),0)
+TEST := OMP_NUM_THREADS=1 $(TEST)
+endif
 # One stamp an interpreter: another PYTHON makes the environment anew.
 NAME := $(notdir $(PYTHON))
 
@@ -19,7 +25,7 @@ help:
 	@echo "  make test-fast  unmarked: each file's laws (under a minute); the same as pytest alone"
 	@echo "  make test       and thorough: what trains, starts a process or takes over 0.3 s"
 	@echo "  make test-slow  slow alone: the full matrix of choices and long checks (an hour)"
-	@echo "ARGS passes options on: make test ARGS=tests/guides"
+	@echo "ARGS passes options on: make test ARGS=tests/guides; WORKERS=0 runs in one process, for --pdb"
 
 .venv/.runtime-$(NAME): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d: choose one with PYTHON=python3.12" % v)'
@@ -35,20 +41,20 @@ train: .venv/.runtime-$(NAME)
 	$(BIN)/python -m examples.train_svi $(ARGS)
 
 test: .venv/.dev-$(NAME)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(TEST) -m "not slow" $(ARGS)
 
 test-fast: .venv/.dev-$(NAME)
 	$(BIN)/python -m pytest $(ARGS)
 
 test-slow: .venv/.dev-$(NAME)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(TEST) -m slow $(ARGS)
 
 check: .venv/.dev-$(NAME)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(TEST) -m "not slow" $(ARGS)
 
 format: .venv/.dev-$(NAME)
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""Guide programs. A new one is one file and one line here."""
+"""Guide programs. A new guide is one file and one line here."""
 
 from collections.abc import Callable
 from typing import Any

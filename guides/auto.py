@@ -1,8 +1,7 @@
 """Pyro's own guides, for one fixed small set of images: parameters for each image, and no network that reads pixels.
 
-They need nothing of ours but the model, whose sites they look up: an RNP is an ordinary Pyro program. What they fit
-cannot be used for other images, so that they are no match for an amortized guide; for a few images they show how much
-of a bound amortization costs.
+They need only the model, whose sites they look up: an RNP is an ordinary Pyro program. What they fit cannot be used for
+other images. For a few images they show how much of the bound amortization costs.
 """
 
 from pyro.infer.autoguide import AutoDelta, AutoGuide, AutoLowRankMultivariateNormal, AutoNormal

@@ -24,10 +24,11 @@ HIDDEN_SIZE = 64
 
 
 class FlowGuide(PyroModule):
-    """q(z^K | x): a diagonal normal pushed through affine couplings (Dinh et al. 2017), all given the image.
+    """q(z^K | x): a diagonal normal pushed through affine couplings (Dinh et al. 2017), all conditioned on the image.
 
-    Couplings have a closed inverse, so that any latent can be scored, not only the guide's own draws. They start as the
-    identity: the guide starts as the diagonal one. Nodes, where they are random, follow the prior given the root.
+    Couplings have an inverse in closed form, so that any latent can be scored, not only the guide's own draws. They
+    start as the identity, so that the guide starts as the diagonal one. Nodes, where they are random, follow the prior
+    given the root.
 
     Args:
         encoder: From images to features.

@@ -1,4 +1,4 @@
-"""A guide whose posterior of the root latent is a normal with a covariance of its own for each image."""
+"""A guide whose posterior of the root latent is a normal with a full covariance for each image."""
 
 import pyro
 import torch
@@ -20,7 +20,7 @@ from rnp_pyro.tree import Tree
 class FullRankGuide(PyroModule):
     """q(z^K | x) = N(loc(x), L(x) L(x)'), amortized; nodes, where they are random, follow the prior given the root.
 
-    It starts as the diagonal guide does: the part of L below its diagonal starts at zero.
+    The part of L below its diagonal starts at zero, so that the guide starts as the diagonal one.
 
     Args:
         encoder: From images to features.

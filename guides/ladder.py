@@ -35,12 +35,12 @@ from rnp_pyro.tree import Tree
 HIDDEN_SIZE = 128
 
 SMALLEST_PRECISION = 1e-3
-"""Of a message, as a share of the prior's: one that says nothing keeps its gradient."""
+"""Smallest precision of a message, as a share of the prior's. A weak message keeps its gradient."""
 
 
 @runtime_checkable
 class Messages(Protocol):
-    """What the image says of a node, before the prior is looked at."""
+    """What the image says about a node, before it is combined with the prior."""
 
     def __call__(
         self, name: str, images: Canvas, loc: Tensor, scale: Tensor, context: Context
@@ -59,7 +59,7 @@ class Messages(Protocol):
 
 @runtime_checkable
 class Unfolds(Protocol):
-    """What the guide walks: a tree, or what unfolds as one."""
+    """A tree, or anything that unfolds as one, for the guide to walk."""
 
     def unfold(self, z: Latent, draw: Draw) -> Any:
         """Draw all nodes below a root latent, parents first."""
@@ -74,7 +74,7 @@ class LadderGuide(PyroModule):
         latent_size: |z|.
         site: Name of the root latent's sample site.
         tree: The model's.
-        messages: From a place in the image to what it says of the node there.
+        messages: From a place in the image to the message to the node there.
     """
 
     def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Unfolds, messages: Messages) -> None:
@@ -120,7 +120,7 @@ class CropMessages(nn.Module):
 
     They see the crop, what the canvas so far leaves of it unexplained, and the prior's mean. A state's crop is the
     node's own frame, an action's its parent's. Mean and precision are in units of the prior's scale, whatever that is,
-    so that the guide starts near the prior: a message's precision is a fourteenth of it.
+    so that the guide starts near the prior. A message's precision starts at a fourteenth of the prior's.
 
     Args:
         tree: The model's tree.
@@ -163,7 +163,7 @@ def _for_each_node(
 
 
 def _message_network(in_size: int, size: int) -> nn.Sequential:
-    """Make a network whose messages start weak, a fourteenth of the prior's precision: softplus(-2.6) = 0.07."""
+    """Make a network whose messages start weak, at a fourteenth of the prior's precision: softplus(-2.6) = 0.07."""
     last = nn.Linear(HIDDEN_SIZE, 2 * size)
     nn.init.normal_(last.weight, std=0.01)
     nn.init.zeros_(last.bias[:size])

@@ -1,4 +1,4 @@
-"""Latents of a tree's nodes in a guide: all of them drawn by walking the tree, down from the root's latent."""
+"""Latents of a tree's nodes in a guide, drawn by walking the tree down from the root's latent."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def tree_of(decoder: Any) -> Tree | None:
 
 
 def follow_prior(name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
-    """Draw a node as the model does: the guide knows nothing of it but its parent and elder siblings."""
+    """Draw a node as the model does, given its parent and elder siblings alone."""
     return loc if scale is None else pyro.sample(name, Normal(loc, scale).to_event(2))  # [*batch images] | [N size]
 
 

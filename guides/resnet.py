@@ -19,7 +19,7 @@ from rnp_pyro.tree import Tree
 
 @runtime_checkable
 class Decoder(Protocol):
-    """What a guide must know of the model: a tree knows it, and so does the flat baseline's decoder."""
+    """What a guide must know of the model. A tree has it, and so has the flat baseline's decoder."""
 
     latent_size: int
     root_site: str
@@ -28,7 +28,7 @@ class Decoder(Protocol):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """What reads an image: the appendix's ResNet, or another network in its place.
+    """A network that reads an image: the appendix's ResNet, or another in its place.
 
     Args:
         out_size: Number of features.

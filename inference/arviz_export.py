@@ -1,8 +1,8 @@
-"""What was inferred, as ArviZ's groups in one netCDF file, which ArviZ 0.23 and 1.x both open.
+"""Inference results as ArviZ's groups in one netCDF file that ArviZ 0.23 and 1.x both open.
 
-xarray writes the groups, so no version of ArviZ is asked. The draws of ``posterior`` are the guide's, resampled by
-their Pareto-smoothed weights, so that they are equally likely draws from the model's posterior as far as k-hat can be
-trusted; ``posterior_predictive`` and ``log_likelihood`` are of these. ``sample_stats`` holds the weights of all
+xarray writes the groups, so that no version of ArviZ is needed. The draws of ``posterior`` are the guide's, resampled
+by their Pareto-smoothed weights, so that they are equally likely draws from the model's posterior as far as k-hat can
+be trusted; ``posterior_predictive`` and ``log_likelihood`` are of these. ``sample_stats`` holds the weights of all
 particles. An image's pixels are called ``pixels``, since ``image`` is a dimension.
 """
 

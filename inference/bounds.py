@@ -1,4 +1,4 @@
-"""Honest numbers: the bound at KL weight 1, without the training-only term, and reconstructions at the guide's mean."""
+"""Honest bounds, at KL weight 1 and without the training-only term, and reconstructions at the guide's mean."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +30,7 @@ class TakeMeans(Messenger):
 
 
 def centre(fn: Distribution) -> Tensor:
-    """Return a distribution's mean; of a flow, whose mean has no formula, where its base's mean comes out."""
+    """Return a distribution's mean. A flow's mean has no formula: return the image of its base's mean."""
     if not isinstance(fn, TransformedDistribution):
         return fn.mean
     value: Any = centre(fn.base_dist)

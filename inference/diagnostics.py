@@ -1,7 +1,7 @@
 """ArviZ's diagnostics of draws and weights, the same numbers from ArviZ 0.23 (Python 3.11) and 1.x (3.12 on).
 
-The only module that calls ArviZ. NumPy in, NumPy out, and torch is never imported, so that a file of weights can be
-judged where there is no torch. ArviZ is imported when it is first used: 0.23 imports pyplot and warns once a day.
+No other module calls ArviZ. NumPy comes in and goes out. torch is never imported, so that a file of weights can be
+judged without it. ArviZ is imported when it is first used: 0.23 imports pyplot and warns once a day.
 """
 
 import warnings
@@ -123,7 +123,7 @@ def _smooth_one(raw: Float[np.ndarray, " particles"]) -> tuple[Float[np.ndarray,
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         smoothed, khat = _psislw(raw)
-    # The largest weight left of the tail is not smoothed: it tells the normaliser.
+    # The largest weight left of the tail is not smoothed, and so reveals the normaliser.
     cutoff = np.argsort(raw, kind="stable")[-tail_size(len(raw)) - 1]
     log_total = raw[cutoff] - smoothed[cutoff]
     return smoothed, float(log_total - np.log(len(raw))), khat

@@ -67,7 +67,7 @@ def fitted_sampling(num_particles: int, seed: int) -> Sampling:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the weights of each image tell, nats.
+    """Bounds and diagnostics from the weights of each image, nats.
 
     Args:
         bounds: From K to the K-particle lower bound on the log evidence.
@@ -98,7 +98,7 @@ def particle_terms(
         guide: The posterior program.
         images: ``[N C H W]`` as the likelihood wants them, on the modules' device; an image's position names its draws.
         sampling: How many particles, and how many at a time.
-        advance: Told how many particles times images have been decoded.
+        advance: Called with how many particles times images have been decoded.
 
     Yields:
         Which images, and their terms ``[particles, images]`` in float64 on the CPU; ``-terms.neg_elbo`` is the log
@@ -196,7 +196,7 @@ def effective_sample_size(log_weight: Float[Tensor, "particles images"]) -> Floa
 
 
 def judge(terms: Terms) -> Evidence:
-    """Reduce particles ``[particles, images]`` to what they tell of each image."""
+    """Reduce particles ``[particles, images]`` to each image's bounds and diagnostics."""
     log_weight = -terms.neg_elbo
     smoothed = psis(log_weight.numpy())
     return Evidence(

@@ -57,7 +57,7 @@ def with_moved_noise(fn: Distribution, shift: Float[Tensor, "*batch"], log_stret
         log_stretch: ``[images *event]``.
 
     Raises:
-        UserError: If it is no function of normal noise.
+        UserError: If it is not a function of normal noise.
     """
     if isinstance(fn, Independent):
         return with_moved_noise(fn.base_dist, shift, log_stretch).to_event(fn.reinterpreted_batch_ndims)

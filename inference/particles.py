@@ -1,7 +1,7 @@
 """Draws that have names: each is a function of (seed, site, image, particle).
 
-So it changes nothing in what chunks particles and images are drawn, in which order, or how many others there are; and a
-particle that was weighed can be drawn again.
+So draws do not depend on chunks, on the order, or on how many others there are. A particle that was weighed can be
+drawn again.
 """
 
 from functools import lru_cache
@@ -18,7 +18,7 @@ from rnp_pyro.shapes import Tensor
 from rnp_pyro.streams import Purpose, keys_of, open_uniforms, stream_key
 
 MOST_IMAGES = 2**32
-"""Images are told apart up to this number, and half as many particles."""
+"""Limit of image numbers; particle numbers may be half as large."""
 
 
 class DrawNamed(Messenger):
@@ -30,8 +30,8 @@ class DrawNamed(Messenger):
     Args:
         seed: Of all draws.
         particles: Which particles, for each image.
-        images: Each image's position in its data set, or another number that tells those apart that are to differ.
-        purpose: Draws of different purposes have nothing to do with each other.
+        images: Each image's position in its data set. Images of equal numbers get equal draws.
+        purpose: Draws of different purposes are independent.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Programs sampled from the prior, from the posterior given images, and given a part of an image.
 
-How programs that explain a part of an image are found is in ``fillings.py``.
+``completion/fillings.py`` finds programs that explain a part of an image.
 """
 
 from collections.abc import Callable, Mapping
@@ -77,7 +77,7 @@ class Temper(Messenger):
     """Draw every latent nearer to its mean or further from it: ``mean + temperature (draw - mean)``.
 
     Args:
-        temperature: At least 0; 1 leaves draws as they are, 0 gives means. A normal's standard deviation is multiplied.
+        temperature: Factor of a normal's standard deviation, at least 0. 1 leaves draws as they are, 0 returns means.
     """
 
     def __init__(self, temperature: float) -> None:
@@ -159,11 +159,11 @@ def weigh_given(
         guide: The posterior program, the proposal.
         images: ``[N C H W]`` as the likelihood wants them, on the modules' device; unseen pixels are not looked at.
         seen: Which pixels are seen; all of them: the posterior given whole images.
-        search: How hard to look.
+        search: The search's settings.
         advance: Told how many images are done.
 
     Returns:
-        The weighed particles. Those of an image depend on the seed, its pixels and its position only.
+        The weighed particles. Those of an image depend only on the seed, its pixels and its position.
     """
     found = []
     with evaluating(model, guide), pyro.validation_enabled(False):

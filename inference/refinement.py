@@ -1,4 +1,4 @@
-"""Refinement, or semi-amortized inference: a posterior improved by a few gradient steps an image (Kim et al. 2018).
+"""Refinement, or semi-amortized inference: a posterior improved by a few gradient steps per image (Kim et al. 2018).
 
 A guide draws every latent as a function of standard normal noise, z = T(e). Refined, it draws z = T(m + s e): each
 image, at each site, has a shift m and a stretch s of its own, which start at 0 and 1 and climb that image's bound
@@ -8,7 +8,7 @@ image, at each site, has a shift m and a stretch s of its own, which start at 0 
 while all weights stay fixed. It works for any guide whose sites are normals, or flows from normals
 (``inference/noise.py``), and what comes out is a guide again: it can be drawn from, scored, weighed, and trained with.
 
-Departure: the paper's inference is the encoder's glance alone. In training the steps are detached: the gradient of the
+Departure: in the paper the encoder alone infers the posterior. In training the steps are detached: the gradient of the
 bound at the refined posterior goes to the model's and the guide's weights as if the shifts were constants, and not
 through the steps, whose second derivatives would cost more than they are known to bring.
 """
@@ -37,14 +37,14 @@ from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.streams import Purpose
 
 LONGEST = 10.0
-"""Standard deviations that a step may lead, at most."""
+"""Longest step, in standard deviations of the noise."""
 
 WIDEST = 30.0
 """Largest log stretch either way: its exponential, squared in a variance, stays finite in float32."""
 
 WEAK = 1.0
-"""Gradients below this, in nats for a standard deviation of the noise, make steps in proportion, and not Adam's whole
-step: they are little more than the noise of a few draws, and there may be hundreds of them."""
+"""Gradients below this, in nats per standard deviation of the noise, make proportionally smaller steps than Adam's.
+They are little more than the noise of a few draws, and there may be hundreds of them."""
 
 DRAWS_DIM = -3
 """The climb's own plate is left of those of images and particles that a program around it may have."""
@@ -52,7 +52,7 @@ DRAWS_DIM = -3
 
 @dataclass(frozen=True)
 class Refinement:
-    """How far each image's posterior is improved.
+    """Settings of the refinement of each image's posterior.
 
     Args:
         steps: Gradient steps, Adam's; 0 leaves the guide alone.
@@ -115,13 +115,13 @@ class RefinedGuide(PyroModule):
         """Draw as the guide does given images ``[images C H W]``, its noise moved.
 
         Raises:
-            UserError: If a site is no function of normal noise, or the climb does not end anywhere.
+            UserError: If a site is not a function of normal noise, or the climb diverges.
         """
         with MoveNoise(self._find_moves(images)):
             return self._modules["guide"](images)  # type: ignore[misc]
 
     def train(self, mode: bool = True) -> "RefinedGuide":
-        """Switch to training or to evaluation; what was found in the other mode may be of other weights."""
+        """Switch to training or to evaluation. Moves found in the other mode may belong to other weights."""
         if mode != self.training:
             self.cached = None
         return super().train(mode)
@@ -133,7 +133,7 @@ class RefinedGuide(PyroModule):
         return super()._apply(fn, recurse)
 
     def _find_moves(self, images: Canvas) -> NoiseMoves:
-        """Climb; in evaluation take what was found for the same images and weights: particles come in chunks."""
+        """Climb. In evaluation reuse the moves of the same images and weights, since particles come in chunks."""
         (model,), guide = self.model_kept_apart, self._modules["guide"]
         assert isinstance(guide, PyroModule)
         if self.training:
@@ -151,7 +151,7 @@ class RefinedGuide(PyroModule):
 def climb(model: PyroModule, guide: PyroModule, images: Canvas, refinement: Refinement) -> NoiseMoves:
     """Find each image's moves.
 
-    Noise is a function of step and particle alone, so that images do not notice which others they are refined with.
+    Noise is a function of step and particle alone, so that an image's moves do not depend on its batch.
 
     Args:
         model: The generative program.
@@ -163,7 +163,7 @@ def climb(model: PyroModule, guide: PyroModule, images: Canvas, refinement: Refi
         For each of the guide's sites shift and log stretch, ``[images *event]``.
 
     Raises:
-        UserError: If a site is no function of normal noise, or the climb does not end anywhere.
+        UserError: If a site is not a function of normal noise, or the climb diverges.
     """
     with _apart(model, guide):
         moves = _no_moves(guide, images)
@@ -225,7 +225,7 @@ def _bound(
 
 @contextmanager
 def _apart(model: PyroModule, guide: PyroModule) -> Iterator[None]:
-    """Compute with gradients of nothing but moves, unseen by whatever traces, weighs or replays a program around."""
+    """Compute gradients of the moves alone, hidden from whatever traces, weighs or replays the program around."""
     with (
         poutine.block(),
         pyro.validation_enabled(False),

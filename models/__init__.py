@@ -1,4 +1,4 @@
-"""Generative Pyro programs. A new one is one file and one line here."""
+"""Generative Pyro programs. A new model is one file and one line here."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Likelihoods of an image given its canvas. Each is one function, one line in the table."""
+"""Likelihoods of an image given its canvas. Each is one function and one line in the table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Likelihood = Callable[[Canvas], TorchDistributionMixin]
 """From canvases ``[*batch C H W]`` to a distribution with batch shape ``*batch`` and event shape ``C H W``."""
 
 CLOSEST = 1e-6
-"""Least distance of a probability from 0 and 1: bicubic pasting overshoots, and a logarithm must stay finite."""
+"""Least distance of a probability from 0 and 1. Bicubic pasting overshoots, and logarithms must stay finite."""
 
 
 def normal(canvas: Canvas, scale: float) -> TorchDistributionMixin:

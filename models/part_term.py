@@ -1,4 +1,4 @@
-"""The second term of eq. (1): a part's own patch should look like what its sub-parts are to draw.
+"""The second term of eq. (1): a part's own patch should look like what its sub-parts draw.
 
     (1 / tau^2) || sum_t g(x_t^2, a_t^2) - x_t^patch ||^2,  x_t^patch the image transformed by g^-1(a_t^2)
 

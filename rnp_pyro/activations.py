@@ -1,12 +1,29 @@
-"""Activations of generated networks by name: one table for recurrent states, one for decoded patches."""
+"""Activations of generated networks, and the compression that keeps their numbers within reach.
+
+Departure: numbers far beyond what is usual are compressed to their logarithm, ``usual asinh(x / usual)``. A generated
+recurrence has no bound of its own; where parts are dark nothing holds it, and it ran away to 1e37 in twenty steps. The
+authors' later code has elu and sin here, and complains of exploding losses. The slope never vanishes, so that a program
+that strayed can come back: tanh or clamping has no slope out there. Near 0 it is the identity.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log, sinh
 
 import torch
 import torch.nn.functional as F
 
+from rnp_pyro.choices import PatchActivation, StateActivation
 from rnp_pyro.shapes import Tensor
+
+USUAL_STATE = 10.0
+"""Of a recurrent state: a trained one's units stay within 5."""
+
+USUAL_ACTION = 2.0
+"""Of an action: at the usual gain of 3 its pose is at the end of its range there."""
+
+USUAL_PATCH = 4.0
+"""Of a patch before its activation: sigmoid(4) = 0.98."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +48,12 @@ def elu_slope(value: Tensor) -> Tensor:
     return value.clamp(max=0).add_(1)
 
 
+IDENTITY = Activation(lambda preactivation: preactivation, torch.ones_like)
+ELU = Activation(F.elu, elu_slope)
+
 STATE_ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(lambda preactivation: preactivation, torch.ones_like),
-    "elu": Activation(F.elu, elu_slope),
+    "identity": IDENTITY,
+    "elu": ELU,
     "tanh": Activation(F.tanh, lambda value: 1 - value * value),
 }
 """Of the recurrent state network."""
@@ -44,3 +64,96 @@ PATCH_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
 }
 """Of what a patch decoder paints."""
+
+USUAL_INK = 0.1
+"""Mean brightness that patches start with where the images' own is not known."""
+
+FAINTEST, BRIGHTEST = 1e-3, 0.95
+"""Between these patches can start: a sigmoid has hardly a slope beyond."""
+
+
+def ink_start(ink: float | None, compress: bool) -> float:
+    """Return where the bias before a sigmoid starts, so that patches are as bright as the images are on average.
+
+    Then no step pushes all of them one way. Patches that start grey on sparse images are all wrong at once, go dark
+    together within ten steps, and past that point nothing brings them back.
+
+    Args:
+        ink: Mean brightness, 0 to 1; None: it is not known.
+        compress: Whether what the bias adds to is compressed.
+    """
+    share = min(max(USUAL_INK if ink is None else ink, FAINTEST), BRIGHTEST)
+    logit = log(share / (1 - share))
+    return USUAL_PATCH * sinh(logit / USUAL_PATCH) if compress else logit
+
+
+def compress(x: Tensor, usual: float) -> Tensor:
+    """Compress numbers beyond what is usual to their logarithm: ``usual asinh(x / usual)``, the identity near 0."""
+    return usual * torch.asinh(x / usual)
+
+
+def compressed(activation: Activation, usual: float) -> Activation:
+    """Compress an activation's value.
+
+    With ``y = usual asinh(v / usual)`` and ``v = f(u)``: ``dy/du = f'(u) / cosh(y / usual)``.
+    """
+    return Activation(
+        lambda preactivation: compress(activation.function(preactivation), usual),
+        lambda value: activation.slope(usual * torch.sinh(value / usual)) / torch.cosh(value / usual),
+    )
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Of a program's recurrence.
+
+    Args:
+        state: Of the recurrent state network.
+        policy: Of the recurrent policy network.
+        action: Of the policy's decoder.
+    """
+
+    state: Activation
+    policy: Activation = ELU
+    action: Activation = IDENTITY
+
+
+def recurrence_activations(state: StateActivation, compress: bool) -> Activations:
+    """Choose a program's activations.
+
+    Args:
+        state: Of the recurrent state network.
+        compress: Whether numbers far beyond what is usual are compressed.
+    """
+    if not compress:
+        return Activations(STATE_ACTIVATIONS[state])
+    return Activations(
+        compressed(STATE_ACTIVATIONS[state], USUAL_STATE),
+        compressed(ELU, USUAL_STATE),
+        compressed(IDENTITY, USUAL_ACTION),
+    )
+
+
+@dataclass(frozen=True)
+class Paint:
+    """From what a patch decoder computes to pixels.
+
+    Args:
+        activation: By name.
+        compress: Whether numbers far beyond what is usual are compressed.
+        ink: Mean brightness, 0 to 1, that patches start with; None: it is not known.
+    """
+
+    activation: PatchActivation = "sigmoid"
+    compress: bool = True
+    ink: float | None = None
+
+    def __call__(self, preactivation: Tensor) -> Tensor:
+        """Make pixels."""
+        bounded = compress(preactivation, USUAL_PATCH) if self.compress else preactivation
+        return PATCH_ACTIVATIONS[self.activation](bounded)
+
+    @property
+    def start(self) -> float:
+        """Where the decoder's last bias starts: at the images' brightness, where the activation is a sigmoid."""
+        return ink_start(self.ink, self.compress) if self.activation == "sigmoid" else 0.0

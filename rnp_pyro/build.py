@@ -6,9 +6,10 @@ from math import prod
 import torch
 from torch import nn
 
+from rnp_pyro.activations import FAINTEST
 from rnp_pyro.affine import PoseLimits
 from rnp_pyro.choices import NodeLatents
-from rnp_pyro.config import TreeConfig
+from rnp_pyro.config import Config, TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.unroll import Execution
 from rnp_pyro.fold import Assembly
@@ -17,6 +18,7 @@ from rnp_pyro.node_scales import NodeScales
 from rnp_pyro.patches import PATCH_DECODERS
 from rnp_pyro.patches.primitives import BLANK, names
 from rnp_pyro.program import network_shapes
+from rnp_pyro.shapes import ByteImages
 from rnp_pyro.tree import Tree
 
 
@@ -43,7 +45,7 @@ def build_tree(
         latent_size, state, policy, config.hypernet_layers, config.hypernet_size, num_levels, config.hypernets
     )
     canvas_sizes = (image_shape[1:], *((size, size) for size in config.canvas_sizes))
-    leak = torch.full((channels, 1, 1), config.leak) if config.composition == "noisy_or" else None
+    leak = torch.full((channels, 1, 1), _initial_leak(config)) if config.composition == "noisy_or" else None
     assembly = Assembly(tuple(config.num_steps), canvas_sizes, config.composition, config.interpolation, leak)
     feedback = _feedback(assembly, patch_decoder.patch_shape, latent_size) if config.feedback else None
     execution = Execution(config.chunk or None, config.recompute)
@@ -54,15 +56,25 @@ def build_tree(
         _limits(config),
         patch_decoder,
         config.state_activation,
+        config.compress,
         feedback,
         execution,
         node_scales,
     )
 
 
-def without_files(config: TreeConfig) -> TreeConfig:
-    """Return settings of the same tree that read no file, for weights that are loaded afterwards."""
-    return replace(config, primitives=tuple(BLANK for _ in names(config)))
+def weights_to_come(config: Config) -> Config:
+    """Return a run's settings as they are built where its weights are loaded afterwards: no file is read for them."""
+    tree = replace(config.model.tree, primitives=tuple(BLANK for _ in names(config.model.tree)))
+    return replace(config, model=replace(config.model, tree=tree))
+
+
+def start_like(config: Config, images: ByteImages) -> Config:
+    """Return settings whose patches start as bright as the images are on average, where they do not say otherwise."""
+    if config.model.tree.ink is not None:
+        return config
+    ink = round(images.double().mean().item() / 255, 6)
+    return replace(config, model=replace(config.model, tree=replace(config.model.tree, ink=ink)))
 
 
 def check_tree(config: TreeConfig, latent_size: int) -> None:
@@ -95,6 +107,8 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
         raise UserError(f"chunk must be at least 1, or 0 to choose it for the device, got {config.chunk}")
     if config.hypernet_layers < 2:
         raise UserError(f"hypernet_layers must be at least 2, got {config.hypernet_layers}")
+    if config.ink is not None and not 0 <= config.ink <= 1:
+        raise UserError(f"ink must be within 0 to 1, or null for that of the images, got {config.ink:g}")
     if not 0 < config.leak < 1:
         raise UserError(f"leak must be between 0 and 1, got {config.leak:g}")
     if config.patch_decoder not in PATCH_DECODERS:
@@ -103,6 +117,11 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
         raise UserError(
             f"noisy_or needs parts within [0, 1]: expected patch_activation sigmoid, got {config.patch_activation}"
         )
+
+
+def _initial_leak(config: TreeConfig) -> float:
+    """Return the leak at the start, fainter than the images are."""
+    return config.leak if config.ink is None else min(config.leak, max(config.ink, FAINTEST) / 10)
 
 
 def _limits(config: TreeConfig) -> tuple[PoseLimits, ...]:

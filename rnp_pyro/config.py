@@ -37,7 +37,12 @@ class TreeConfig:
         primitives: Images for patch_decoder primitives, one or more: line, arc, dot, ring, or PNG and JPEG files, ink
             bright on black; they are scaled to the patch's size and kept with the run's weights.
         patch_activation: Of decoded patches: sigmoid, relu6 or softplus; primitives have none.
+        compress: Whether recurrent states, actions and patches far beyond what is usual are compressed to their
+            logarithm, so that no program runs away.
+        ink: Mean brightness that patches start with, 0 to 1; null: that of the training images, or 0.1 where a model
+            is built without any.
         leak: Initial probability of ink without any part, 0 to 1 exclusive; learned for each channel; noisy_or only.
+            It starts at a tenth of ink where that is less.
         chunk: Programs that are generated and run side by side, at least 1; 0: 20 MB of weights on a CPU, all on an
             accelerator. It changes speed and memory, and numbers by rounding only.
         recompute: Generate programs again in the backward pass instead of keeping their weights: for large trees, whose
@@ -62,6 +67,8 @@ class TreeConfig:
     patch_decoder: str = "dense"
     primitives: tuple[str, ...] | str = ("line",)
     patch_activation: PatchActivation = "sigmoid"
+    compress: bool = True
+    ink: float | None = None
     leak: float = 0.01
     chunk: int = 0
     recompute: bool = False

@@ -12,11 +12,6 @@ from torch import nn
 from rnp_pyro.choices import Sharing
 from rnp_pyro.shapes import Float, Latent, Tensor
 
-Heads = tuple[tuple[int, tuple[tuple[int, ...], ...]], ...]
-"""What is to be generated: for each head the fan-in of the layer (0: not a layer but a value), and the shapes of its
-tensors. Weights are ``(in, out)``: a product of a row with a matrix stored so reads memory in order, which on a CPU is
-eight times as fast as the product of ``(out, in)`` with a column."""
-
 ELU_MEAN_SQUARE = 0.645
 """E[elu(u)^2] for a standard normal u: what a layer must make up for to keep the mean square of its input."""
 
@@ -24,9 +19,27 @@ MODULATION = 0.3
 """Share of a generated parameter's standard deviation at the start that depends on z; the rest is the head's bias."""
 
 
-def layer(in_size: int, out_size: int) -> tuple[int, tuple[tuple[int, ...], ...]]:
-    """Return the head that generates a dense layer, weights and bias."""
-    return in_size, ((in_size, out_size), (out_size,))
+@dataclass(frozen=True)
+class Head:
+    """What a head generates: a layer, or a value.
+
+    Weights are ``(in, out)``: a product of a row with a matrix stored so reads memory in order, which on a CPU is eight
+    times as fast as the product of ``(out, in)`` with a column.
+
+    Args:
+        fan_in: Of the layer; 0: not a layer but a value.
+        shapes: Of its tensors, a layer's bias last.
+        start: What is added to the last tensor at the start of training, its bias.
+    """
+
+    fan_in: int
+    shapes: tuple[tuple[int, ...], ...]
+    start: float = 0.0
+
+
+def layer(in_size: int, out_size: int, start: float = 0.0) -> Head:
+    """Return the head that generates a dense layer, weights and bias; the bias starts around ``start``."""
+    return Head(in_size, ((in_size, out_size), (out_size,)), start)
 
 
 @dataclass(frozen=True)
@@ -45,26 +58,26 @@ class NetworkShapes:
     hidden_size: int
     state_size: int
     initial_size: int
-    decoder: Heads
+    decoder: tuple[Head, ...]
 
     @property
-    def heads(self) -> Heads:
+    def heads(self) -> tuple[Head, ...]:
         """The seven heads of the appendix, in order; a decoder of two layers is two of these here."""
         hidden, state = self.hidden_size, self.state_size
         return (
             layer(self.input_size, hidden),  # encoder
-            (hidden, ((hidden, state),)),  # input weights
-            (state, ((state, state),)),  # recurrent weights
-            (state, ((state,),)),  # bias
-            (0, ((state,),)),  # initial state
+            Head(hidden, ((hidden, state),)),  # input weights
+            Head(state, ((state, state),)),  # recurrent weights
+            Head(state, ((state,),)),  # bias
+            Head(0, ((state,),)),  # initial state
             *self.decoder,
-            (0, ((self.initial_size,),)),  # initial output
+            Head(0, ((self.initial_size,),)),  # initial output
         )
 
     @property
     def tensors(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of all generated tensors in the order of :class:`NetworkParams`."""
-        return tuple(shape for _, shapes in self.heads for shape in shapes)
+        return tuple(shape for head in self.heads for shape in head.shapes)
 
     @property
     def num_parameters(self) -> int:
@@ -183,13 +196,14 @@ def _initialise_heads(heads: nn.Linear, shapes: NetworkShapes) -> None:
     A row of weights of standard deviation s adds the variance ``hidden * ELU_MEAN_SQUARE * s^2``.
     """
     rows = 0
-    for fan_in, tensors in shapes.heads:
-        count = sum(prod(shape) for shape in tensors)
-        scale = sqrt(1 / (3 * fan_in)) if fan_in else 1.0
+    for head in shapes.heads:
+        count = sum(prod(shape) for shape in head.shapes)
+        scale = sqrt(1 / (3 * head.fan_in)) if head.fan_in else 1.0
         span = slice(rows, rows + count)
         heads.bias[span].uniform_(-1, 1).mul_(sqrt(3 * (1 - MODULATION**2)) * scale)
         heads.weight[span].normal_(std=MODULATION * scale / sqrt(ELU_MEAN_SQUARE))
         rows += count
+        heads.bias[rows - prod(head.shapes[-1]) : rows] += head.start
 
 
 class LevelHypernets(nn.Module):

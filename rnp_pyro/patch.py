@@ -6,7 +6,7 @@ part. A new one is a file in ``rnp_pyro/patches`` and a line in its table.
 
 from typing import Any, Protocol, runtime_checkable
 
-from rnp_pyro.hypernet import Heads
+from rnp_pyro.hypernet import Head
 from rnp_pyro.shapes import Float, Tensor
 
 
@@ -24,8 +24,8 @@ class PatchDecoder(Protocol):
         ...
 
     @property
-    def heads(self) -> Heads:
-        """What the hypernetwork has to generate for it: fan-in and shapes, layer by layer."""
+    def heads(self) -> tuple[Head, ...]:
+        """What the hypernetwork has to generate for it: fan-in, shapes, and where biases start, layer by layer."""
         ...
 
     @property

@@ -11,14 +11,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from rnp_pyro.activations import Activations
 from rnp_pyro.affine import squash
-from rnp_pyro.hypernet import Heads, Matrix, NetworkParams, NetworkShapes, Weight, layer, split_params
+from rnp_pyro.hypernet import Head, Matrix, NetworkParams, NetworkShapes, Weight, layer, split_params
 from rnp_pyro.shapes import Action, Float, Latent, Tensor
 
 ACTION_SIZE = 6
 
 
-def network_shapes(latent_size: int, hidden_size: int, patch_heads: Heads) -> tuple[NetworkShapes, NetworkShapes]:
+def network_shapes(
+    latent_size: int, hidden_size: int, patch_heads: tuple[Head, ...]
+) -> tuple[NetworkShapes, NetworkShapes]:
     """Return the shapes of the state network and of the policy network of a program.
 
     Args:
@@ -33,9 +36,9 @@ def network_shapes(latent_size: int, hidden_size: int, patch_heads: Heads) -> tu
     return state, policy
 
 
-def decoder_heads(latent_size: int, hidden_size: int, output_size: int) -> Heads:
-    """Return the two layers of :func:`decode`."""
-    return layer(latent_size, hidden_size), layer(hidden_size, output_size)
+def decoder_heads(latent_size: int, hidden_size: int, output_size: int, start: float = 0.0) -> tuple[Head, ...]:
+    """Return the two layers of :func:`decode`; the last bias starts around ``start``."""
+    return layer(latent_size, hidden_size), layer(hidden_size, output_size, start)
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,7 @@ def initial_state(params: ProgramParams) -> ProgramState:
     )
 
 
-def propose(
-    params: ProgramParams, state: ProgramState, activation: Callable[[Tensor], Tensor], gain: float = 1.0
-) -> Proposal:
+def propose(params: ProgramParams, state: ProgramState, activations: Activations, gain: float = 1.0) -> Proposal:
     """Run one step: ``z_{t+1} = f_state(z_t, a_t)``, ``a_{t+1} = f_policy(z_t, a_t)`` (lines 6 and 7 of Algorithm 1).
 
     Departure: the encoders see the action bounded to (-1, 1), as the pose does.
@@ -104,23 +105,23 @@ def propose(
     Args:
         params: The generated networks.
         state: The program's state after the last step.
-        activation: Of the recurrent state network; the recurrent policy network's is elu.
+        activations: Of both recurrent networks and of the policy's decoder.
         gain: Of the squashed action that the encoders see.
     """
     seen = torch.cat([state.estimate, squash(state.action, gain)], dim=-1)
-    z_loc = activation(_recur(params.state_params, seen, state.z))
-    policy = F.elu(_recur(params.policy_params, seen, state.policy))
-    action_loc = decode(params.policy_params.decoder, policy[..., None, :]).squeeze(-2)
+    z_loc = activations.state(_recur(params.state_params, seen, state.z))
+    policy = activations.policy(_recur(params.policy_params, seen, state.policy))
+    action_loc = activations.action(decode(params.policy_params.decoder, policy[..., None, :]).squeeze(-2))
     return Proposal(z_loc=z_loc, action_loc=action_loc, policy=policy)
 
 
 def run(
-    params: ProgramParams, num_steps: int, activation: Callable[[Tensor], Tensor], gain: float = 1.0
+    params: ProgramParams, num_steps: int, activations: Activations, gain: float = 1.0
 ) -> tuple[Float[Tensor, "*batch T Z"], Float[Tensor, "*batch T 6"]]:
     """Run programs to their end where nothing is drawn and nothing fed back: the children's latents and actions."""
     state, steps = initial_state(params), []
     for _ in range(num_steps):
-        proposal = propose(params, state, activation, gain)
+        proposal = propose(params, state, activations, gain)
         state = ProgramState(proposal.z_loc, proposal.z_loc, proposal.policy, proposal.action_loc)
         steps.append((state.z, state.action))
     latents, actions = zip(*steps, strict=True)

@@ -55,9 +55,9 @@ def rnp_decoder(tree: Tree, z: Float[Tensor, "B Z"], level: int) -> Images:
     children = []  # line 4
     for _ in range(tree.num_steps(level)):  # line 5
         seen = torch.cat([estimate, torch.tanh(tree.limits(level).gain * action)], dim=-1)
-        z_hidden = state_activation(tree, recur(state, seen, z_hidden))  # line 6
-        policy_hidden = F.elu(recur(policy, seen, policy_hidden))  # line 7
-        action = decode(policy.decoder, policy_hidden)
+        z_hidden = within_reach(state_activation(tree, recur(state, seen, z_hidden)), 10, tree.compress)  # line 6
+        policy_hidden = within_reach(F.elu(recur(policy, seen, policy_hidden)), 10, tree.compress)  # line 7
+        action = within_reach(decode(policy.decoder, policy_hidden), 2, tree.compress)
         patch = decode_patch(tree.patch_decoder, state.decoder, z_hidden)  # line 8
         child = rnp_decoder(tree, z_hidden, level - 1) if level > 1 else patch  # lines 9 to 12
         children.append(g(tree, child, action, level))
@@ -78,6 +78,11 @@ def decode(generated: tuple[Any, ...], hidden: Float[Tensor, "B Z"]) -> Float[Te
     return linear(F.elu(linear(hidden, weight) + bias), output_weight) + output_bias
 
 
+def within_reach(number: Tensor, usual: float, compress: bool) -> Tensor:
+    """Compress numbers beyond what is usual to their logarithm."""
+    return usual * torch.log(number / usual + torch.sqrt((number / usual) ** 2 + 1)) if compress else number
+
+
 def decode_patch(decoder: PatchDecoder, generated: tuple[Any, ...], z: Float[Tensor, "B Z"]) -> Images:
     """Decode a child's latent into its own patch, ``dec_state``."""
     match decoder:
@@ -86,7 +91,10 @@ def decode_patch(decoder: PatchDecoder, generated: tuple[Any, ...], z: Float[Ten
         case Conv():
             return torch.stack([convolve(decoder, generated, z, index) for index in range(len(z))])
         case Primitives():
-            numbers, channels = linear(z, generated[0]) + generated[1], decoder.patch_shape[0]
+            numbers, channels = (
+                within_reach(linear(z, generated[0]) + generated[1], 4, decoder.compress),
+                decoder.patch_shape[0],
+            )
             patch = torch.zeros(len(z), *decoder.patch_shape, dtype=z.dtype, device=z.device)
             shares = torch.softmax(numbers[:, channels:], dim=1)
             for number, primitive in enumerate(decoder.images):
@@ -128,7 +136,8 @@ def state_activation(tree: Tree, preactivation: Float[Tensor, "B Z"]) -> Float[T
 
 def patch_activation(decoder: Dense | Conv, preactivation: Tensor) -> Tensor:
     """Apply the activation of decoded patches."""
-    match decoder.activation:
+    preactivation = within_reach(preactivation, 4, decoder.paint.compress)
+    match decoder.paint.activation:
         case "sigmoid":
             return torch.sigmoid(preactivation)
         case "relu6":

@@ -3,7 +3,7 @@
 All streams of the project are listed here: :class:`Purpose`, and inside one of them :class:`Use`.
 
 The hash is splitmix64 (Steele, Lea & Flood, 2014), ``scramble(key + counter * GAMMA)``, in wrapping 64-bit integers.
-So the numbers depend neither on the device nor on the release of torch, nor on who asked for what before.
+So the numbers do not depend on the device, on the release of torch, or on earlier draws.
 """
 
 from enum import IntEnum
@@ -15,7 +15,7 @@ from rnp_pyro.shapes import Tensor
 
 
 class Purpose(IntEnum):
-    """Keeps streams apart that share a seed. Changing a number changes everybody's data."""
+    """Streams that share a seed and must not share their numbers. Changing a number here changes everybody's data."""
 
     SPLIT = 1
     SAMPLE = 2
@@ -44,7 +44,7 @@ class Use(IntEnum):
 
 
 def _signed(number: int) -> int:
-    """The 64-bit two's complement integer with the bits of ``number``."""
+    """Return the 64-bit two's complement integer with the bits of ``number``."""
     return (number + 2**63) % 2**64 - 2**63
 
 
@@ -54,12 +54,12 @@ _SECOND_FACTOR = _signed(0x94D049BB133111EB)
 
 
 def _shift_right(bits: Int64[Tensor, "..."], places: int) -> Int64[Tensor, "..."]:
-    """Shifts zeros in from the left; ``>>`` alone repeats the sign bit."""
+    """Shift zeros in from the left; ``>>`` alone repeats the sign bit."""
     return (bits >> places).bitwise_and_((1 << (64 - places)) - 1)
 
 
 def scramble(bits: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
-    """Splitmix64's finalizer, a bijection of 64-bit integers."""
+    """Apply splitmix64's finalizer, a bijection of 64-bit integers."""
     # In place on tensors made here: with a fresh one for each operation, most of the time goes into memory.
     bits = _shift_right(bits, 30).bitwise_xor_(bits).mul_(_FIRST_FACTOR)
     bits = _shift_right(bits, 27).bitwise_xor_(bits).mul_(_SECOND_FACTOR)
@@ -67,7 +67,7 @@ def scramble(bits: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
 
 
 def stream_key(purpose: Purpose, *numbers: int) -> Int64[Tensor, ""]:
-    """The key of the stream that ``purpose`` and ``numbers`` (any integers, order matters) name."""
+    """Return the key of the stream that ``purpose`` and ``numbers`` (any integers, order matters) name."""
     key = torch.zeros((), dtype=torch.int64)
     for number in (purpose, *numbers):
         key = scramble(key + _signed(int(number) * _GAMMA))
@@ -96,24 +96,24 @@ def mix_seed(seed: int, step: int, rank: int = 0) -> int:
 
 
 def keys_of(key: Int64[Tensor, ""], counters: Int64[Tensor, "*batch"]) -> Int64[Tensor, "*batch"]:
-    """One 64-bit number, itself a key, for each counter of the stream ``key``; on the counters' device."""
+    """Return one 64-bit number, itself a key, for each counter of the stream ``key``, on the counters' device."""
     return scramble(key.to(counters.device) + (counters + 1) * _GAMMA)
 
 
 def uniforms(keys: Int64[Tensor, "N"], count: int) -> Float32[Tensor, "N {count}"]:
-    """The first ``count`` uniform numbers of each stream: multiples of 2^-24 in [0, 1)."""
+    """Return the first ``count`` uniform numbers of each stream: multiples of 2^-24 in [0, 1)."""
     steps = torch.arange(1, count + 1, device=keys.device) * _GAMMA
     bits = scramble(keys.unsqueeze(-1) + steps)
     return _shift_right(bits, 40).to(torch.float32).mul_(2.0**-24)
 
 
 def open_uniforms(keys: Int64[Tensor, "N"], count: int) -> Float64[Tensor, "N {count}"]:
-    """As :func:`uniforms`, but finer and never 0: odd multiples of 2^-53 in (0, 1), for quantile functions."""
+    """Return finer uniform numbers that are never 0: odd multiples of 2^-53 in (0, 1), for quantile functions."""
     steps = torch.arange(1, count + 1, device=keys.device) * _GAMMA
     bits = scramble(keys.unsqueeze(-1) + steps)
     return _shift_right(bits, 12).to(torch.float64).add_(0.5).mul_(2.0**-52)
 
 
 def permutation(key: Int64[Tensor, ""], count: int) -> Int64[Tensor, "{count}"]:
-    """The numbers 0 to ``count`` - 1 in the random order of the stream ``key``."""
+    """Return the numbers 0 to ``count`` - 1 in the random order of the stream ``key``."""
     return keys_of(key, torch.arange(count)).argsort(stable=True)

@@ -11,7 +11,7 @@ from functools import cache, partial
 import torch
 from torch import nn
 
-from rnp_pyro.activations import STATE_ACTIVATIONS
+from rnp_pyro.activations import recurrence_activations
 from rnp_pyro.affine import PoseLimits, compose, compose_children, identity_pose, pose_from_action
 from rnp_pyro.choices import StateActivation
 from rnp_pyro.draw import Context, Draw, mean, site_name
@@ -55,6 +55,7 @@ class Tree(nn.Module):
         limits: How far children may be transformed, for programs of levels K, ..., 1: the root's first.
         patch_decoder: From latents to patches.
         state_activation: Of the recurrent state network.
+        compress: Whether states and actions far beyond what is usual are compressed.
         feedback: For each level 1, ..., K a linear layer from a child's canvas to |z|, the dotted line of fig. 2b:
             the parent's next step takes it as its estimate of the last part. None: Algorithm 1 as printed.
         execution: How the fast path computes.
@@ -68,6 +69,7 @@ class Tree(nn.Module):
         limits: tuple[PoseLimits, ...],
         patch_decoder: PatchDecoder,
         state_activation: StateActivation = "identity",
+        compress: bool = True,
         feedback: nn.ModuleList | None = None,
         execution: Execution = FASTEST,
         node_scales: NodeScales | None = None,
@@ -79,6 +81,8 @@ class Tree(nn.Module):
         self.pose_limits = limits
         self.patch_decoder = patch_decoder
         self.state_activation: StateActivation = state_activation
+        self.compress = compress
+        self.activations = recurrence_activations(state_activation, compress)
         self.feedback = feedback
         self.execution = execution
         self.node_scales = node_scales
@@ -168,7 +172,7 @@ class Tree(nn.Module):
     def propose(self, params: ProgramParams, state: ProgramState, level: int) -> Proposal:
         """Take a step of programs of ``level`` (lines 6 and 7): the means of the next action and latent."""
         with own_precision(state.z):
-            return propose(params, state, STATE_ACTIVATIONS[self.state_activation], self.limits(level).gain)
+            return propose(params, state, self.activations, self.limits(level).gain)
 
     def place(self, action: Action, level: int) -> Pose:
         """Turn the actions of children of programs of ``level`` into poses (line 10's g)."""
@@ -206,7 +210,7 @@ class Tree(nn.Module):
         recurrence = Recurrence(
             self.hypernets.shapes,
             self.patch_decoder,
-            self.state_activation,
+            self.activations,
             self.limits(level).gain,
             self.execution.chunk or default_chunk(z, self.hypernets.shapes),
             self.execution.recompute,

@@ -135,7 +135,7 @@ def _engine_stages(tree: Tree, batch_size: int) -> Iterator[Stage]:
     z = torch.randn(num_programs, tree.latent_size, requires_grad=True)
     chunk = min(num_programs, default_chunk(z, shapes))
     gain = tree.limits(tree.num_levels).gain
-    recurrence = Recurrence(shapes, tree.patch_decoder, tree.state_activation, gain, chunk, recompute=False)
+    recurrence = Recurrence(shapes, tree.patch_decoder, tree.activations, gain, chunk, recompute=False)
     state, policy = tree.hypernets.at(1)
     chunks = [(_head(state, part), _head(policy, part)) for part in z.detach().split(chunk)]
     made = [generate(heads, shapes) for heads in chunks]

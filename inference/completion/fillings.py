@@ -1,14 +1,14 @@
 """Particles of one image that explain the part of it which is seen.
 
 The guide is only a proposal there: it was never shown images with holes. So it is shown the hole filled in several
-ways, first black, then in each round by what the best particles of the round before draw there, and particles are drawn
+ways: first black, then in each round with what the best particles of the round before draw there. Particles are drawn
 from the mixture
 
     q(z) = 1/M sum_m q(z | x_seen, filling_m),   log w = log p(x_seen, z) - log q(z)
 
 (population Monte Carlo, Cappe et al. 2004, with the fillings of Rezende et al. 2014). The weights are exact for any
-fillings; whether they are to be trusted k-hat says. With nothing hidden and no rounds it is importance sampling with
-the guide as it is.
+fillings; k-hat says whether they can be trusted. With nothing hidden and no rounds this is plain importance sampling
+from the guide.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ LANES = 128
 
 @dataclass(frozen=True)
 class Search:
-    """How hard to look for programs that explain what is seen.
+    """Settings of the search for programs that explain what is seen.
 
     Args:
         num_particles: Particles of each round, at least 1.
@@ -53,7 +53,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Particles:
-    """Of one image: latents ``[particles *event]`` and log weights, in float64 on the CPU."""
+    """Particles of one image: latents ``[particles *event]``, and log weights in float64 on the CPU."""
 
     latents: Latents
     log_weight: Float[Tensor, "particles 1"]
@@ -137,7 +137,7 @@ def _log_prob(trace: Trace) -> Tensor:
 def _draw_pixels(
     model: PyroModule, latents: Latents, image: Float[Tensor, "1 C H W"]
 ) -> Float[Tensor, "fillings C H W"]:
-    """Draw images of given programs as the guide knows images: pixels that are discrete at random, others' means."""
+    """Draw images of given programs as the guide expects images: discrete pixels at random, of others the mean."""
     blank = image.expand(len(next(iter(latents.values()))), -1, -1, -1)
     trace = poutine.trace(poutine.condition(model, data=latents)).get_trace(blank)
     likelihood = random_sites(trace)[IMAGE]["fn"]

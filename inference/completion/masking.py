@@ -1,4 +1,4 @@
-"""The likelihood of a part of an image: what is unseen is left out."""
+"""The likelihood of the seen part of an image."""
 
 from typing import Any
 

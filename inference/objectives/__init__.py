@@ -1,4 +1,4 @@
-"""What training minimises: the negative bound of a batch, each kind one ``pyro.infer.ELBO``, and a table of them.
+"""What training minimises: the negative bound of a batch. Each kind is one ``pyro.infer.ELBO`` in the table below.
 
 | name | bound | gradient |
 |---|---|---|
@@ -7,7 +7,7 @@
 | ``iwae`` | importance-weighted, K particles (Burda et al. 2016) | pathwise |
 | ``iwae_dreg`` | the same | doubly reparameterized (Tucker et al. 2019): without the guide's score |
 
-Free bits (Kingma et al. 2016) are for ``elbo``: a level's KL costs nothing until it has used them up.
+Free bits (Kingma et al. 2016) are for ``elbo``. The KL of a level's latents costs nothing until they are used up.
 """
 
 from collections.abc import Callable

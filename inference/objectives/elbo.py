@@ -39,8 +39,8 @@ class Terms:
 class WeighLatents(Messenger):
     """Scale the log probabilities of latent sites, in the model and in the guide: the weight of the KL.
 
-    Departure: the paper's KL has weight 1 throughout; warmed up, fewer dimensions of the latent die before the decoder
-    can use them. What is reported always has weight 1.
+    Departure: the paper's KL has weight 1 throughout. With a warm-up, fewer latent dimensions die before the decoder
+    can use them. Reported bounds always have weight 1.
 
     Args:
         weight: Above 0; 1 is the honest bound.
@@ -56,7 +56,7 @@ class WeighLatents(Messenger):
 
 
 class RecordingELBO(Trace_ELBO):
-    """``Trace_ELBO`` that keeps the terms of its last bound, which cost nothing more once the loss is computed."""
+    """``Trace_ELBO`` that keeps the terms of its last bound. Once the loss is computed they cost nothing more."""
 
     terms: Terms | None = None
     one_walk = True
@@ -68,7 +68,7 @@ class RecordingELBO(Trace_ELBO):
 
 
 class RecordingMeanField(TraceMeanField_ELBO):
-    """``TraceMeanField_ELBO``, the KL of each site in closed form, that keeps its terms and is never silently wrong."""
+    """``TraceMeanField_ELBO``, each site's KL in closed form, that keeps its terms and refuses what it gets wrong."""
 
     terms: Terms | None = None
     one_walk = True
@@ -96,13 +96,18 @@ class RecordingMeanField(TraceMeanField_ELBO):
 
 
 def check_closed_kl(model_trace: Trace, guide_trace: Trace) -> None:
-    """Refuse sites for whose divergence Pyro has no formula: it would silently sample it.
+    """Refuse sites for which Pyro has no formula of the divergence. It would silently estimate it by sampling.
 
     Raises:
         UserError: In one line, with the site.
     """
     priors = random_sites(model_trace)
     for name, site in random_sites(guide_trace).items():
+        if name not in priors:
+            raise UserError(
+                f"analytic_kl needs a guide that draws the model's latents alone, got {name} as well: expected "
+                "--train.objective elbo"
+            )
         try:
             kl_divergence(site["fn"], priors[name]["fn"])
         except NotImplementedError:

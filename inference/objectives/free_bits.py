@@ -1,4 +1,4 @@
-"""The evidence lower bound with free bits: a group of latents pays for its KL only beyond what it has for nothing."""
+"""The evidence lower bound with free bits: each group of latents is charged for its KL beyond a free allowance."""
 
 from typing import Any
 
@@ -12,12 +12,14 @@ from rnp_pyro.sites import group_of
 
 
 class FreeBitsELBO(RecordingELBO):
-    """``Trace_ELBO`` in which each group of latents, a level's states or its actions, has some nats for nothing.
+    """``Trace_ELBO`` in which each group of latents, a level's states or its actions, has some nats of KL free.
 
-    Departure: so that no level of latents is given up before the decoder can use it (Kingma et al. 2016).
+    Departure: the paper has no free bits. They keep a level's latents alive until the decoder can use them (Kingma et
+    al. 2016).
 
     Args:
-        nats: Least KL that a group is charged with, nats per image, averaged over the batch.
+        nats: Least KL that a group is charged with, nats per image, averaged over the batch; on several
+            devices, over each one's share.
         num_particles: Draws for each image.
     """
 

@@ -1,4 +1,4 @@
-"""Whether two traces say what a bound must be made of: all of p(x, z) and of q(z | x), and nothing else."""
+"""Checks that two traces hold what an honest bound is made of: all of p(x, z) and q(z | x), and nothing else."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from rnp_pyro.sites import PART_TERM
 
 
 def check_latents(model_trace: Trace, guide_trace: Trace) -> None:
-    """Refuse a guide that does not draw just the model's latents: its bound would be none.
+    """Refuse a guide that does not draw exactly the model's latents. Its bound would not be a bound.
 
     Raises:
         UserError: In one line, with the names of the sites.

@@ -1,6 +1,6 @@
-"""What Pyro's stock ``pyro.infer.SVI`` asks of an objective: it calls ``loss`` and ``loss_and_grads``.
+"""Support for Pyro's stock ``pyro.infer.SVI``, which calls an objective's ``loss`` and ``loss_and_grads``.
 
-An objective that defines ``differentiable_loss`` alone would train as our loop does and otherwise under SVI.
+Our loop calls ``differentiable_loss`` alone. An objective must define all three, or SVI would train something else.
 """
 
 from rnp_pyro.shapes import Tensor

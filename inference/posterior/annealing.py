@@ -3,10 +3,10 @@
     p_b(z) ~ p(z) p(x | z)^b,  b = 0 -> 1
 
 Starts: sequential Monte Carlo (Del Moral, Doucet & Jasra 2006). At each temperature a population is weighed and
-resampled, then moved by Hamiltonian Monte Carlo. A chain that starts at a draw of the prior and follows the gradient at
-once may be caught by a poor parse for good; a walker of a population that is caught is resampled away. Each chain has a
-population of its own, started from draws of the prior of its own: chains that agree have not seen each other. What they
-share is how they move: temperatures, step size and covariance. The product of the mean weights estimates p(x).
+resampled, then moved by Hamiltonian Monte Carlo. A chain that starts at a draw of the prior and follows the gradient
+may never leave a poor parse. In a population, such a walker is resampled away. Each chain has its own
+population, started from its own draws of the prior, so that chains that agree have found the same independently. They
+share only how they move: temperatures, step size and covariance. The product of the mean weights estimates p(x).
 
 Weights: annealed importance sampling (Neal 2001), walkers one by one, at temperatures and with moves that are fixed
 beforehand. They are importance weights like any others: their mean is p(x).
@@ -53,7 +53,7 @@ class HamiltonianMove:
 
 @dataclass(frozen=True)
 class AnnealingSettings:
-    """How populations walk.
+    """Settings of the populations' walks.
 
     Args:
         population: Walkers of each chain, at least 2.
@@ -73,12 +73,13 @@ class AnnealingSettings:
 
 @dataclass(frozen=True)
 class Starts:
-    """Where populations ended.
+    """The ends of the populations' walks.
 
     Args:
         z: One walker of each population.
         covariance: Of all walkers of all populations, at the posterior.
-        log_evidence: Each population's estimate of log p(x), nats; that of p(x) is unbiased but for what is adapted.
+        log_evidence: Each population's estimate of log p(x), nats. That of p(x) is unbiased, except for
+            what is adapted.
         temperatures: How many there were.
     """
 
@@ -187,7 +188,7 @@ def _from_prior(target: Anneals, num_chains: int, population: int) -> _Walkers:
 
 
 def _cool(walkers: _Walkers, kept: float) -> _Walkers:
-    """Go on to the next temperature: weigh each population, and draw it anew from itself in proportion."""
+    """Go on to the next temperature: weigh each population, and resample it."""
     temperature = next_temperature(walkers.log_likelihood, walkers.temperature, kept)
     log_weight = (temperature - walkers.temperature) * walkers.log_likelihood
     population = log_weight.shape[-1]
@@ -202,7 +203,7 @@ def _cool(walkers: _Walkers, kept: float) -> _Walkers:
 
 
 def _move(target: Anneals, walkers: _Walkers, move: HamiltonianMove) -> tuple[_Walkers, float]:
-    """Move every walker by one step of Hamiltonian Monte Carlo; give the mean acceptance too."""
+    """Move every walker by one step of Hamiltonian Monte Carlo, and return the mean acceptance too."""
     factor = torch.linalg.cholesky(move.covariance)
     z, momentum = walkers.z, torch.randn_like(walkers.z)
     step_size = move.step_size * (0.8 + 0.4 * torch.rand_like(walkers.log_likelihood)[..., None])

@@ -1,4 +1,4 @@
-"""What annealing walks along: a log joint, split into a term that can be drawn from and the rest."""
+"""A path for annealing: a log joint, split into a term that can be drawn from and the rest."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -30,7 +30,7 @@ class Anneals(Protocol):
 
 @dataclass(frozen=True)
 class Bridge:
-    """A log joint, split anew: what it is drawn from is a proposal, and the likelihood is the rest.
+    """A log joint, split in another way: a proposal takes the place of the prior, and the rest that of the likelihood.
 
     Args:
         target: The log joint.

@@ -3,7 +3,7 @@
     log p(x) - ELBO(guide) = [log p(x) - max_q ELBO(q)] + [max_q ELBO(q) - ELBO(guide)]
 
 q are normals with a diagonal covariance, the family of the guide. The first bracket is the approximation gap: no normal
-of the family is the posterior. The second is the amortization gap: the guide must find the normal at a glance. log p(x)
+of the family is the posterior. The second is the amortization gap: the guide must find the normal in one pass. log p(x)
 is estimated by importance sampling from a Student t with the mean and covariance of NUTS's draws, annealed in a few
 temperatures from there to the posterior: no normal and no Student t has a posterior's bends.
 """
@@ -46,7 +46,7 @@ Tick = Callable[[], object]
 
 @dataclass(frozen=True)
 class GapSettings:
-    """How much is spent on the terms.
+    """How much is computed for each term.
 
     Args:
         steps: Adam's steps towards the best normal, at least 1.
@@ -135,7 +135,7 @@ def guide_posterior(guide: PyroModule, target: LogJoint) -> Posterior:
     """Return the guide's posterior of the target's image, in float64; the guide itself stays as it is.
 
     Raises:
-        UserError: If it is no diagonal normal.
+        UserError: If it is not a diagonal normal.
     """
     with torch.no_grad(), pyro.get_param_store().scope(), poutine.block(), TakeMeans():
         trace = poutine.trace(frozen(guide)).get_trace(target.image)
@@ -186,7 +186,7 @@ def best_normal(
 
 
 def fitted_proposal(draws: Float[Tensor, "chains draws Z"]) -> Posterior:
-    """Return the Student t that has the mean of draws, and their covariance as its scale matrix: it is a bit wider."""
+    """Return a Student t with the mean of draws, and their covariance as its scale matrix, which makes it wider."""
     flat = draws.flatten(0, 1)
     return MultivariateStudentT(TAILS, flat.mean(0), torch.linalg.cholesky(floored_covariance(draws)))
 
@@ -202,7 +202,7 @@ def long_run_log_weights(
 
 
 def log_weights(target: LogJoint, proposal: Posterior, number: int, seed: int) -> Float[Tensor, " particles"]:
-    """Draw from a proposal and give each draw's log p(x, z) - log q(z)."""
+    """Draw from a proposal and return each draw's log p(x, z) - log q(z)."""
     with torch.no_grad(), seeded(seed, target.image.device):
         z = proposal.sample((number,))
         return torch.cat([target(chunk) for chunk in z.split(CHUNK)]) - proposal.log_prob(z)

@@ -15,7 +15,7 @@ from rnp_pyro.shapes import Canvas, Float, Latent, Tensor, flatten_batch
 from rnp_pyro.sites import IMAGE
 
 WIDE = torch.float64
-"""Of all reference computations: a bound's gap is a small difference of large numbers."""
+"""Precision of all reference computations: a bound's gap is a small difference of large numbers."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class LogJoint:
         return self._trace(self.model, number)[self.site]["value"].squeeze(-2)
 
     def _trace(self, program: Callable[[Canvas], object], number: int) -> dict[str, Any]:
-        """Run the model for so many latents side by side, and give its sites."""
+        """Run the model for a number of latents side by side, and return its sites."""
         with pyro.get_param_store().scope(), poutine.block(), pyro.plate("latents", number, dim=-2):
             trace = poutine.trace(program).get_trace(self.image)
         trace.compute_log_prob()

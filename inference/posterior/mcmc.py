@@ -1,7 +1,7 @@
 """The reference posterior: NUTS over the root's latent of one image, chains from independent starts.
 
 The No-U-Turn sampler (Hoffman & Gelman 2014) is Pyro's. Its mass matrix is dense and stays as the populations of
-``inference/posterior/annealing.py`` left it: estimated anew from the few draws of a short warm-up it would be worse.
+``inference/posterior/annealing.py`` left it. An estimate from the few draws of a short warm-up would be worse.
 """
 
 from collections.abc import Callable
@@ -58,14 +58,14 @@ class Chain:
 
 @dataclass(frozen=True)
 class ChainDraws:
-    """The draws of all chains of one image, and what they tell.
+    """The draws of all chains of one image, with their diagnostics.
 
     Args:
         z: The draws.
         log_joint: log p(x, z) of each draw, nats.
         rhat: Rank-normalised split r-hat of each dimension; nan for one chain.
         ess: Bulk effective sample size of each dimension, over all chains.
-        log_joint_rhat: r-hat of log p(x, z), which tells chains apart that sit in modes of different weight.
+        log_joint_rhat: r-hat of log p(x, z), which is large where chains sit in modes of different weight.
         divergences: Over all chains.
         gradients: Over all chains.
     """
@@ -157,7 +157,7 @@ def run_chain(
         max_tree_depth=settings.max_tree_depth,
     )
     kernel.initial_params = {target.site: start.clone()}
-    # A trajectory may leave all bounds while the step size is adapted: that is a rejection, no error.
+    # A trajectory may leave all bounds while the step size is adapted: that is a rejection, not an error.
     with poutine.block(), pyro.validation_enabled(False), seeded(seed, start.device):
         kernel.setup(settings.warmup)
         kernel.mass_matrix_adapter.inverse_mass_matrix = {(target.site,): covariance}

@@ -12,12 +12,12 @@ from rnp_pyro.shapes import Canvas, Tensor
 class EveryParameter(nn.Module):
     """A loss whose gradient reaches every parameter, those that it does not use with zeros.
 
-    Devices exchange the gradient of each parameter, and wait for those that never come: with feedback a program of one
-    step never looks at what it drew, for one, and a user's guide may have branches. An empty slice costs next to
-    nothing, and needs no search for what is unused.
+    Devices exchange the gradient of each parameter, and would wait forever for one that never comes. With feedback, a
+    program of one step never looks at what it drew, so that its feedback layer has no gradient. A user's guide may have
+    branches. An empty slice of each parameter costs next to nothing, and needs no search for the unused ones.
 
     Args:
-        loss: A module that gives the negative bound of a batch.
+        loss: A module that returns the negative bound of a batch, nats.
     """
 
     def __init__(self, loss: nn.Module) -> None:
@@ -37,7 +37,7 @@ def for_devices(fabric: Fabric, loss: nn.Module) -> nn.Module:
 
 
 def averaged(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
-    """Average numbers over devices, whose shares of a batch are equally large: all get the same."""
+    """Average numbers over devices, whose shares of a batch are equally large. Every device gets the same averages."""
     if fabric.world_size == 1:
         return values
     ours = torch.tensor(list(values.values()), dtype=torch.float64, device=fabric.device)

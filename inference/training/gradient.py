@@ -13,11 +13,11 @@ from rnp_pyro.shapes import Canvas, Tensor
 def clipped_gradient(
     fabric: Fabric, loss: nn.Module, optimizer: Optimizer, images: Canvas, kl_weight: float, limit: float
 ) -> tuple[Tensor, Tensor]:
-    """Leave the gradient of one batch's loss in the parameters, clipped.
+    """Compute the gradient of one batch's loss, clip it, and leave it in the parameters.
 
     Args:
         fabric: A launched Fabric.
-        loss: Its module that gives the negative bound of a batch, in nats.
+        loss: Its module that returns the negative bound of a batch, nats.
         optimizer: Its optimizer.
         images: What the likelihood observes.
         kl_weight: Above 0; 1 is the honest bound.

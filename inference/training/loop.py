@@ -61,7 +61,7 @@ def train(
 
     Raises:
         UserError: If the loss or its gradient is no longer finite; the state before that step has been saved. Or if
-            the bound of the validation images is not; nothing is saved then, and an earlier checkpoint stays.
+            the bound of the validation images is not finite. Nothing is saved then, and an earlier checkpoint stays.
     """
     with pyro.get_param_store().scope():
         return _Run(task, config, progress, fabric, observer, resumed).to_end()
@@ -102,7 +102,7 @@ class _Run:
         saved_at, stopped = self.seconds, False
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Encountered NaN", UserWarning)  # _check_finite says it, and stops
-            validates = True  # shapes and supports do not change from step to step, and looking costs a quarter of one
+            validates = True  # shapes and supports are the same in each step; checking takes a quarter of a step
             while (now := self._now()) < 1 and not stopped:
                 with pyro.validation_enabled(validates):
                     self._take_step(now)
@@ -151,7 +151,7 @@ class _Run:
 
     @contextmanager
     def _saved_if_refused(self) -> Iterator[None]:
-        """Keep the state before a step that a program refuses to take, such as one whose refinement diverges."""
+        """Save the state before a step that a program refuses, for example because its refinement diverges."""
         try:
             yield
         except UserError:
@@ -167,7 +167,7 @@ class _Run:
         return self.fabric.broadcast(self.progress(self.step, self.seconds))
 
     def _images(self) -> Canvas:
-        """Return this process's share of the step's images; how many share them changes no pixel."""
+        """Return this process's share of the step's images. The number of processes changes no pixel."""
         indices = batch_indices(self.task.seed, self.step, self.config.batch_size, len(self.task.images))
         images = self.task.prepare(self.task.images[indices].to(self.fabric.device), self.step)
         return images[self.fabric.global_rank :: self.fabric.world_size]
@@ -194,7 +194,7 @@ class _Run:
         self.window = Window()
 
     def _keep(self) -> None:
-        """Validate and save, unless the bound is not finite; warn of a posterior collapsed after the KL's warm-up."""
+        """Validate and save, unless the bound is not finite. Warn of a posterior collapsed after the KL's warm-up."""
         pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
         if len(self.task.validation):
             images = self.task.validation.to(self.fabric.device, next(pair.parameters()).dtype)

@@ -1,7 +1,7 @@
-"""Schedules: how far a run has come, and what learning rate and KL weight follow from that.
+"""Schedules: the progress of a run, and the learning rate and KL weight that follow from it.
 
 Progress runs from 0 to 1. In a run by steps or epochs it is a function of the step; in a run by minutes it is read off
-the clock once a step and recorded, so that the run can be replayed without a clock.
+the clock once per step and recorded, so that the run can be replayed without a clock.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What a training run is given, what it tells, and how it ends."""
+"""The inputs of a training run, its observer, and its outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ COLUMNS = (
 """Columns of ``metrics.csv``; losses in nats per image, the mean since the row before."""
 
 Prepare = Callable[[ByteImages, int], Canvas]
-"""From bytes and the step to what the likelihood observes: pixels in [0, 1], or binary ones drawn anew each step."""
+"""From bytes and the step to what the likelihood observes: pixels in [0, 1], or binary ones drawn in each step."""
 
 
 @runtime_checkable
 class Observer(Protocol):
-    """Who keeps what a run tells; of a distributed run only the first process's row, save and warn are called."""
+    """Keeps what a run reports. In a distributed run only the first process calls row, save and warn."""
 
     def row(self, row: dict[str, float]) -> None:
         """Record one row of metrics."""

@@ -2,7 +2,7 @@
 
 
 class Window:
-    """Running means of a step's numbers, since the last row of metrics."""
+    """Running means of per-step numbers since the last row of metrics."""
 
     def __init__(self) -> None:
         self.sums: dict[str, float] = {}

@@ -31,6 +31,7 @@ from rnp_pyro.api.results import Completions, Evaluation, Samples
 from rnp_pyro.api.settings import config_parser, parse_config, write_settings
 from rnp_pyro.api.trees import PartTree, PartTrees
 from rnp_pyro.api.writing import writing
+from rnp_pyro.build import weights_to_come
 from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, load_weights, open_run, save_weights
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, to_unit
@@ -278,7 +279,7 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
             f"python -m examples.train_svi --resume {folder}"
         )
     record = record_for(folder, config, data, data_dir)
-    pair = build_pair(config, record.image_shape)
+    pair = build_pair(weights_to_come(config), record.image_shape)
     load_weights(pair.modules, weights)
     return Run(config, record, pair, folder, data, data_dir)
 

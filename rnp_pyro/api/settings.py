@@ -14,6 +14,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 from rnp_pyro.config import Config
 from rnp_pyro.data_sets import data_help
 from rnp_pyro.errors import UserError
+from rnp_pyro.tree_sizes import canvas_sizes_for, patch_size_for
 
 BUDGETS = ("minutes", "steps", "epochs", "schedule")
 DEFAULT_PRESET = "quickstart"
@@ -66,15 +67,15 @@ def parse_config(
         UserError: If there is no such preset, or a file is not text.
         ArgumentError: If an option or a file does not fit.
     """
-    given, arguments = take_option("--preset", arguments)
-    preset = DEFAULT_PRESET if given is None else given
+    named, arguments = take_option("--preset", arguments)
+    preset = DEFAULT_PRESET if named is None else named
     start = base or preset_file(preset)
     explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
-    known = set(setting_names())
-    meant = [f"--{name}={value}" for name, value in MEANT_BEFORE.items() if base and name in known]
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
-    values = _parse(parser, [*meant, f"--config={start}", *arguments, *cleared])
+    given = [f"--config={start}", *arguments, *cleared]
+    unnamed = [f"--{name}={value}" for name, value in MEANT_BEFORE.items()] if base else _sizes(_parse(parser, given))
+    values = _parse(parser, [*unnamed, *given])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
             raise UserError(f"--train.schedule is a budget itself: leave --train.{other} out")
@@ -90,6 +91,15 @@ def setting_names(settings: type = Config, prefix: str = "") -> Iterator[str]:
             yield from setting_names(one.type, f"{prefix}{one.name}.")
         else:
             yield prefix + one.name
+
+
+def _sizes(values: Namespace) -> list[str]:
+    """Return options for the sizes that suit the images, in force where nothing else names them."""
+    size, levels = values.image_size, len(values.model.tree.num_steps)
+    return [
+        f"--model.tree.canvas_sizes={list(canvas_sizes_for(size, levels))}",
+        f"--model.tree.patch_size={patch_size_for(size, levels)}",
+    ]
 
 
 def preset_file(name: str) -> Path:

@@ -16,6 +16,7 @@ from rnp_pyro.api.pair import Pair, build_pair
 from rnp_pyro.api.record import DataRecord, differences, read_record, record_of, write_record
 from rnp_pyro.api.report import draw_figures, measure, summary
 from rnp_pyro.api.settings import write_settings
+from rnp_pyro.build import start_like, weights_to_come
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
     CONFIG,
@@ -81,7 +82,8 @@ def train_run(
     """
     check_schedule(config.train)
     recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
-    pair = build_pair(config, data.image_shape)
+    config = config if resume else start_like(config, data.train)
+    pair = build_pair(weights_to_come(config) if resume else config, data.image_shape)
     progress = make_progress(config.train, len(data.train), recorded)
     record = record_of(data)
     if resume and path is not None:

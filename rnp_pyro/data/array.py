@@ -75,7 +75,8 @@ def read_arrays(arrays: Mapping[str, np.ndarray], name: str, image_size: int, wh
         UserError: They are not what is expected.
     """
     keyed = sort_keys(arrays, name)
-    images = {split: channels_first(array, f"the {split} images") for split, array in keyed.images.items()}
+    given = {split: array for split, array in keyed.images.items() if split == "train" or not array.ndim or len(array)}
+    images = {split: channels_first(array, f"the {split} images") for split, array in given.items()}
     shapes = {split: one.shape[1:] for split, one in images.items()}
     if len(set(shapes.values())) > 1:
         told = ", ".join(f"{split} {list(shape)}" for split, shape in shapes.items())
@@ -94,13 +95,15 @@ def read_arrays(arrays: Mapping[str, np.ndarray], name: str, image_size: int, wh
         validation=splits.get("validation"),
         class_names=class_names,
         white=level,
-        notes=(*_unused(keyed), *said, *scaled),
+        notes=(*_passed_over(keyed), *said, *scaled),
         own=True,
     )
 
 
-def _unused(keyed: Keyed) -> tuple[str, ...]:
-    """Say which arrays were passed over."""
-    if not keyed.unused:
-        return ()
-    return (f"took the images from {', '.join(keyed.taken)}; passed over {', '.join(keyed.unused[:8])}",)
+def _passed_over(keyed: Keyed) -> list[str]:
+    """Return which arrays were not taken, a line for each reason."""
+    empty = [split for split, array in keyed.images.items() if split != "train" and array.ndim and not len(array)]
+    notes = [f"there are no {split} images: some of the training images are held out instead" for split in empty]
+    if keyed.unused:
+        notes.append(f"took the images from {', '.join(keyed.taken)}; passed over {', '.join(keyed.unused[:8])}")
+    return notes

@@ -37,7 +37,7 @@ def channels_first(array: np.ndarray, key: str) -> np.ndarray:
     first = array.ndim == 4 and shape[1] in _CHANNELS
     last = array.ndim == 4 and shape[3] in _CHANNELS
     if array.ndim != 3 and not first and not last:
-        raise UserError(f"expected images as {expected}, got {key} {list(shape)}: put the dimensions into this order")
+        raise UserError(f"expected images as {expected}, got {key} {list(shape)}: save them in one of these orders")
     if array.ndim == 3:
         images = array[:, None]
     elif first and last:  # the order that makes the images larger
@@ -68,8 +68,11 @@ def to_byte_images(
     Raises:
         UserError: The values are not those of pixels.
     """
-    kinds = {array.dtype.kind for array in arrays.values()}
     least, most = _range(arrays)
+    kinds = {array.dtype.kind.replace("u", "i") for array in arrays.values()}
+    if len(kinds) > 1:
+        told = ", ".join(f"{split} {array.dtype}" for split, array in arrays.items())
+        raise UserError(f"expected images of one type in all splits, got {told}: save all as uint8")
     if kinds == {"b"}:
         return {split: _bytes(array, 0.0, 1.0) for split, array in arrays.items()}, None, ()
     floats = "f" in kinds

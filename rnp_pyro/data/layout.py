@@ -1,5 +1,6 @@
 """Splits and classes of a folder, as the paths of its files tell them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ def read_layout(paths: Sequence[Path]) -> Layout:
     """Find splits and classes in paths such as ``train/ape/1.png``, ``ape/test/1.png`` or ``ape/1.png``.
 
     A split is a folder named train, test or val (or training, testing, valid, validation), in any letters, at any
-    depth. A class is the uppermost folder that holds images itself, by its path below the split.
+    depth; so is ``my-train`` beside ``my-test``. A class is the uppermost folder that holds images itself, by its path
+    below the split.
 
     Args:
         paths: Relative to the data set's folder.
@@ -62,7 +64,8 @@ def read_layout(paths: Sequence[Path]) -> Layout:
 
 def _splits(folders: Sequence[Folder], paths: Sequence[Path]) -> tuple[list[tuple[str, int]] | None, list[str]]:
     """Return each file's split and where in its path it stands; None if there are no splits."""
-    found = [_split_of(folder) for folder in folders]
+    beside = _beside(folders)
+    found = [_split_of(folder, beside) for folder in folders]
     present = {split for split, _ in filter(None, found)}
     outside = [path for path, split in zip(paths, found, strict=True) if split is None]
     if not present:
@@ -86,11 +89,31 @@ def _splits(folders: Sequence[Folder], paths: Sequence[Path]) -> tuple[list[tupl
     )
 
 
-def _split_of(folder: Folder) -> tuple[str, int] | None:
+def _split_of(folder: Folder, beside: dict[tuple[Folder, str], set[str]]) -> tuple[str, int] | None:
+    """Return the split that a path names, and where; ``my-train`` names one if there is a ``my-test`` beside it."""
     for at, name in enumerate(folder):
-        if name.casefold() in _SPLIT_FOLDERS:
-            return _SPLIT_FOLDERS[name.casefold()], at
+        split, rest = _read_name(name)
+        if split and (not rest or len(beside[folder[:at], rest]) > 1):
+            return split, at
     return None
+
+
+def _beside(folders: Sequence[Folder]) -> dict[tuple[Folder, str], set[str]]:
+    """Return the splits that folders name whose names are alike but for them, by the folder they are in."""
+    found: dict[tuple[Folder, str], set[str]] = {}
+    for folder in set(folders):
+        for at, name in enumerate(folder):
+            split, rest = _read_name(name)
+            found.setdefault((folder[:at], rest), set()).update([split] if split else [])
+    return found
+
+
+def _read_name(name: str) -> tuple[str, str]:
+    """Return the split that a folder's name holds as a word, or nothing, and the rest of the name."""
+    words = re.split(r"[\W_]+", name.casefold())
+    splits = [_SPLIT_FOLDERS[word] for word in words if word in _SPLIT_FOLDERS]
+    rest = " ".join(word for word in words if word not in _SPLIT_FOLDERS)
+    return (splits[0], rest.strip()) if len(splits) == 1 else ("", rest.strip())
 
 
 def _classes(

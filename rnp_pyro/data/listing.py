@@ -114,7 +114,7 @@ def _walk(root: Path, start: Path, listing: Listing, seen: set[tuple[int, int]],
             raise UserError(f"expected a folder that can be read, got {error.filename!r} ({error.strerror})") from error
         for entry in entries:
             path = folder / entry.name
-            if entry.is_dir():
+            if _is_folder(entry):
                 if entry.name.startswith(".") or entry.name.lower() in _DEBRIS:
                     listing.debris.append(path)
                 else:
@@ -125,6 +125,14 @@ def _walk(root: Path, start: Path, listing: Listing, seen: set[tuple[int, int]],
                 listing.images.append(path)
             else:
                 listing.endings[_ending(path)] += 1
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether this is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _identity(folder: Path) -> tuple[int, int]:

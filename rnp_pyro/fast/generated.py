@@ -96,7 +96,7 @@ def blank(
 def generate(heads: tuple[HeadInput, HeadInput], shapes: tuple[NetworkShapes, NetworkShapes]) -> Generated:
     """Run both heads for a chunk of programs: ``W_m = sum_u features_mu H_u + B``, layer by layer."""
     num_programs, like = len(heads[0].features), heads[0].weight
-    patch = tuple(like.new_empty(num_programs, *shape) for _, tensors in shapes[0].decoder for shape in tensors)
+    patch = tuple(like.new_empty(num_programs, *shape) for head in shapes[0].decoder for shape in head.shapes)
     made = blank(num_programs, shapes, like, patch)
     for head, tensors in zip(heads, made.by_head(), strict=True):
         narrow = head.features.dtype

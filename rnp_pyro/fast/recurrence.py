@@ -1,12 +1,13 @@
 """The recurrence of a chunk of programs, and its backward pass written out.
 
 The recurrence, with ``[x, 1]`` for a row with a one behind it, E and R the encoder and recurrent layer of the state
-network, E' and R' the policy's, D' and O' the policy's decoder, f the state activation:
+network, E' and R' the policy's, D' and O' the policy's decoder, f, f' and h the activations of both states and of
+actions (elu and the identity, where nothing is compressed):
 
     seen_t  = [z_{t-1}, squash(a_{t-1})]
     e_t     = elu([seen_t, 1] E)                e'_t = elu([seen_t, 1] E')
-    z_t     = f([e_t, z_{t-1}, 1] R)            p_t  = elu([e'_t, p_{t-1}, 1] R')
-                                                a_t  = [elu([p_t, 1] D'), 1] O'
+    z_t     = f([e_t, z_{t-1}, 1] R)            p_t  = f'([e'_t, p_{t-1}, 1] R')
+                                                a_t  = h([elu([p_t, 1] D'), 1] O')
 
 (z_0 in seen_1 is the initial output, in [e_1, z_0, 1] the initial state: two heads.) Backward: for every layer
 ``y = [x, 1] W`` with the error ``e = dL/dy``, ``dL/dx = e W^T`` without its last column, and over all steps
@@ -18,9 +19,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rnp_pyro.activations import STATE_ACTIVATIONS, elu_slope
+from rnp_pyro.activations import Activations, elu_slope
 from rnp_pyro.affine import squash, squash_slope
-from rnp_pyro.choices import StateActivation
 from rnp_pyro.fast.generated import Generated, blank
 from rnp_pyro.hypernet import NetworkShapes
 from rnp_pyro.patch import PatchDecoder
@@ -34,7 +34,7 @@ class Recurrence:
     Args:
         shapes: Of the generated state and policy networks.
         patch_decoder: From the children's latents to their patches.
-        activation: Of the recurrent state network.
+        activations: Of both recurrent networks and of the policy's decoder.
         gain: Of the squashed action that the encoders see.
         chunk: Programs that are generated and run side by side.
         recompute: See :class:`Execution`.
@@ -42,7 +42,7 @@ class Recurrence:
 
     shapes: tuple[NetworkShapes, NetworkShapes]
     patch_decoder: PatchDecoder
-    activation: StateActivation
+    activations: Activations
     gain: float
     chunk: int
     recompute: bool
@@ -79,7 +79,7 @@ def run_forward(made: Generated, settings: Recurrence, num_steps: int) -> Tape:
         action=inputs(num_programs, num_steps, hidden + 1),
         actions=inputs(num_programs, num_steps, made.action.shape[-1]),
     )
-    activation = STATE_ACTIVATIONS[settings.activation]
+    activations = settings.activations
     estimate, states, action = made.initial_z, made.initial_state, made.initial_action
     for t in range(num_steps):
         tape.seen[:, :, t, :size] = estimate
@@ -87,12 +87,12 @@ def run_forward(made: Generated, settings: Recurrence, num_steps: int) -> Tape:
         tape.recurrent[:, :, t, :hidden] = _elu(_rows_times(tape.seen[:, :, t], made.encoder))
         tape.recurrent[:, :, t, hidden:-1] = states
         z, policy = _rows_times(tape.recurrent[:, :, t], made.recurrent)
-        tape.states[0, :, t, :-1] = activation(z)
-        tape.states[1, :, t, :-1] = _elu(policy)
+        tape.states[0, :, t, :-1] = activations.state(z)
+        tape.states[1, :, t, :-1] = activations.policy(policy)
         states = tape.states[:, :, t, :-1]
         estimate = states[0]
         tape.action[:, t, :-1] = _elu(_rows_times(tape.states[1, :, t], made.action_hidden))
-        action = tape.actions[:, t] = _rows_times(tape.action[:, t], made.action)
+        action = tape.actions[:, t] = activations.action(_rows_times(tape.action[:, t], made.action))
     return tape
 
 
@@ -115,9 +115,10 @@ def run_backward(
     z_error, action_error = errors
     hidden, size = made.encoder.shape[-1], made.recurrent.shape[-1]
     encoder_slope = elu_slope(tape.recurrent[..., :hidden])
-    state_slope = STATE_ACTIVATIONS[settings.activation].slope(tape.latents)
-    policy_slope = elu_slope(tape.states[1, ..., :-1])
-    action_slope = elu_slope(tape.action[..., :-1])
+    state_slope = settings.activations.state.slope(tape.latents)
+    policy_slope = settings.activations.policy.slope(tape.states[1, ..., :-1])
+    hidden_slope = elu_slope(tape.action[..., :-1])
+    action_slope = settings.activations.action.slope(tape.actions)
     seen_slope = squash_slope(tape.seen[0, ..., size:-1], settings.gain)
 
     encoder = torch.empty_like(tape.recurrent[..., :hidden])
@@ -126,8 +127,8 @@ def run_backward(
     action = torch.empty_like(tape.actions)
     estimate, squashed, states = torch.zeros_like(made.initial_z), torch.zeros_like(made.initial_action), None
     for t in reversed(range(tape.actions.shape[-2])):
-        action[:, t] = action_error[:, t] + squashed
-        action_hidden[:, t] = _rows_times_transposed(action[:, t], made.action) * action_slope[:, t]
+        action[:, t] = (action_error[:, t] + squashed) * action_slope[:, t]
+        action_hidden[:, t] = _rows_times_transposed(action[:, t], made.action) * hidden_slope[:, t]
         z = z_error[:, t] + estimate
         policy = _rows_times_transposed(action_hidden[:, t], made.action_hidden)
         if states is not None:

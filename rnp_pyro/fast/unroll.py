@@ -25,7 +25,6 @@ from typing import Any
 
 import torch
 
-from rnp_pyro.activations import STATE_ACTIVATIONS
 from rnp_pyro.fast.generated import Generated, HeadInput, add_gradients, generate, no_gradient
 from rnp_pyro.fast.recurrence import Recurrence, Tape, run_backward, run_forward
 from rnp_pyro.hypernet import Hypernet, Matrix, NetworkShapes
@@ -191,7 +190,7 @@ def _differentiable(
         for features, weight, bias in (inputs[:3], inputs[3:])
     ]
     params = split_program(flats[0], flats[1], recurrence.shapes)
-    latents, actions = run(params, num_steps, STATE_ACTIVATIONS[recurrence.activation], recurrence.gain)
+    latents, actions = run(params, num_steps, recurrence.activations, recurrence.gain)
     patches = recurrence.patch_decoder(params.state_params.decoder, latents)
     asked = [tensor for tensor, want in zip(inputs, wanted, strict=True) if want]
     found = iter(
@@ -222,7 +221,7 @@ def decode_patches(made: Generated, tape: Tape, recurrence: Recurrence, differen
         recurrence: What is fixed.
         differentiable: Keep autograd's graph of the decoder, and of it alone.
     """
-    shapes = [shape for _, tensors in recurrence.shapes[0].decoder for shape in tensors]
+    shapes = [shape for head in recurrence.shapes[0].decoder for shape in head.shapes]
     with torch.set_grad_enabled(differentiable):
         inputs = tuple(tensor.detach().requires_grad_(differentiable) for tensor in (tape.latents, *made.patch))
         generated = tuple(

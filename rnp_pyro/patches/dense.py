@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from rnp_pyro.activations import PATCH_ACTIVATIONS
-from rnp_pyro.choices import PatchActivation
+from rnp_pyro.activations import Paint
 from rnp_pyro.config import TreeConfig
-from rnp_pyro.hypernet import Heads
+from rnp_pyro.hypernet import Head
 from rnp_pyro.program import decode, decoder_heads
 from rnp_pyro.shapes import Float, Tensor
 
@@ -23,26 +22,26 @@ class Dense:
         patch_shape: Channels, rows and columns of a patch.
         latent_size: |z|.
         hidden_size: Units of the hidden layer.
-        activation: Of the pixels.
+        paint: What makes pixels of its output.
     """
 
     patch_shape: tuple[int, int, int]
     latent_size: int
     hidden_size: int
-    activation: PatchActivation
+    paint: Paint
     draws_wholes: bool = True
 
     @property
-    def heads(self) -> Heads:
+    def heads(self) -> tuple[Head, ...]:
         """Both layers."""
-        return decoder_heads(self.latent_size, self.hidden_size, prod(self.patch_shape))
+        return decoder_heads(self.latent_size, self.hidden_size, prod(self.patch_shape), self.paint.start)
 
     def __call__(self, generated: tuple[Any, ...], z: Float[Tensor, "*batch T Z"]) -> Float[Tensor, "*batch T C p p"]:
         """See :class:`~rnp_pyro.patch.PatchDecoder`."""
-        return PATCH_ACTIVATIONS[self.activation](decode(generated, z)).unflatten(-1, self.patch_shape)
+        return self.paint(decode(generated, z)).unflatten(-1, self.patch_shape)
 
 
 def build(config: TreeConfig, latent_size: int, channels: int) -> Dense:
     """Build the decoder."""
     shape = (channels, config.patch_size, config.patch_size)
-    return Dense(shape, latent_size, config.hidden_size, config.patch_activation)
+    return Dense(shape, latent_size, config.hidden_size, Paint(config.patch_activation, config.compress, config.ink))

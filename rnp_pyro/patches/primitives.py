@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from rnp_pyro.activations import USUAL_INK, USUAL_PATCH, compress, ink_start
 from rnp_pyro.config import TreeConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.hypernet import Heads, layer
+from rnp_pyro.hypernet import Head, layer
 from rnp_pyro.pictures.colour import to_grey
 from rnp_pyro.pictures.picture import read_picture
 from rnp_pyro.program import linear
@@ -39,15 +40,25 @@ class Primitives(nn.Module):
     Args:
         images: The primitives, in [0, 1]. They are saved with the weights.
         latent_size: |z|.
+        compress: Whether numbers far beyond what is usual are compressed.
+        ink: Mean brightness, 0 to 1, that patches start with; None: it is not known.
     """
 
     images: Tensor
     draws_wholes = False
 
-    def __init__(self, images: Float[Tensor, "K C p p"], latent_size: int) -> None:
+    def __init__(
+        self,
+        images: Float[Tensor, "K C p p"],
+        latent_size: int,
+        compress: bool = True,
+        ink: float | None = None,
+    ) -> None:
         super().__init__()
         self.register_buffer("images", images)
         self.latent_size = latent_size
+        self.compress = compress
+        self.ink = ink
 
     @property
     def patch_shape(self) -> tuple[int, int, int]:
@@ -56,14 +67,18 @@ class Primitives(nn.Module):
         return channels, rows, columns
 
     @property
-    def heads(self) -> Heads:
-        """One layer: the ink of each channel, and the weights of all primitives."""
-        return (layer(self.latent_size, self.images.shape[1] + len(self.images)),)
+    def heads(self) -> tuple[Head, ...]:
+        """One layer: the ink of each channel, and the weights of all primitives, to which a common start is nothing."""
+        brightness = max(self.images.mean().item(), 1e-3)
+        start = ink_start((USUAL_INK if self.ink is None else self.ink) / brightness, self.compress)
+        return (layer(self.latent_size, self.images.shape[1] + len(self.images), start),)
 
     def forward(self, generated: tuple[Any, ...], z: Float[Tensor, "*batch T Z"]) -> Float[Tensor, "*batch T C p p"]:
         """See :class:`~rnp_pyro.patch.PatchDecoder`."""
         weight, bias = generated
-        ink, choice = linear(weight, bias, z).split(self.images.shape[:2][::-1], dim=-1)
+        numbers = linear(weight, bias, z)
+        numbers = compress(numbers, USUAL_PATCH) if self.compress else numbers
+        ink, choice = numbers.split(self.images.shape[:2][::-1], dim=-1)
         mixed = (choice.softmax(-1) @ self.images.flatten(1)).unflatten(-1, self.patch_shape)
         return torch.sigmoid(ink)[..., None, None] * mixed
 
@@ -141,9 +156,10 @@ def build(config: TreeConfig, latent_size: int, channels: int) -> Primitives:
     if not names(config):
         raise UserError(f"primitives must name at least 1 image: {', '.join(DRAWN)}, or a PNG or JPEG file, got none")
     images = [load(name, config.patch_size, channels) for name in names(config)]
-    return Primitives(torch.stack(images), latent_size)
+    return Primitives(torch.stack(images), latent_size, config.compress, config.ink)
 
 
 def names(config: TreeConfig) -> tuple[str, ...]:
     """List the primitives that the settings name; one may stand without a list."""
-    return (config.primitives,) if isinstance(config.primitives, str) else tuple(config.primitives)
+    given = (config.primitives,) if isinstance(config.primitives, str) else config.primitives
+    return tuple(name for name in given if name)

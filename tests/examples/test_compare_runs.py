@@ -30,6 +30,7 @@ def test_pairs_are_printed_with_their_difference(call, tmp_path):
     assert lines[1] == "  mean difference +1 +- 0 (standard error)"
 
 
+@pytest.mark.thorough
 def test_runs_that_are_no_pairs_are_refused(call, tmp_path):
     one, other = write_run(tmp_path / "a", 0), write_run(tmp_path / "b", 1)
     assert "two or more runs with --first, got 1" in call("compare_runs", "--first", one, "--second", other).error

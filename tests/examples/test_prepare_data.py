@@ -19,6 +19,7 @@ def test_an_archive_is_made_and_read(call, tmp_path):
         assert archive["alphabet_split"].tolist() == [0, 0, 1]
 
 
+@pytest.mark.thorough
 def test_by_default_it_is_written_where_it_is_looked_for(call, tmp_path, monkeypatch):
     monkeypatch.setenv("RNP_DATA", str(tmp_path / "sets"))
     write_idx(tmp_path / "kmnist")
@@ -31,6 +32,7 @@ def test_by_default_it_is_written_where_it_is_looked_for(call, tmp_path, monkeyp
     assert call("prepare_data", "kmnist", "--source", str(tmp_path / "kmnist"), "--overwrite=true").status == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -131,6 +131,7 @@ def test_what_is_hidden_is_not_looked_at(call, digits_run, tmp_path):
     assert np.array_equal(found[0]["canvas"], found[1]["canvas"])
 
 
+@pytest.mark.thorough
 def test_without_a_mask_it_is_the_posterior(call, digits_run, out):
     done = call("sample", digits_run[0], "--index", 0, "--particles=40", "--num=3", "--out", out)
     assert arrays(out / "completions.npz")["seen"].all()

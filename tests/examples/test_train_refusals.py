@@ -44,6 +44,7 @@ def test_a_missing_folder(refuse, tmp_path):
     assert "does not exist" in refuse(f"--data=folder:{tmp_path / 'nowhere'}")
 
 
+@pytest.mark.thorough
 def test_a_text_file_among_the_images(train, pictures):
     (pictures / "notes.txt").write_text("not an image")
     done = train(f"--data=folder:{pictures}")
@@ -87,7 +88,7 @@ def test_a_truncated_archive(refuse, tmp_path, mnist):
     ("arguments", "expected"),
     [
         (["--model.tree.canvas_sizes=[8,8]"], "canvas_sizes must give 1 sizes"),
-        (["--model.tree.num_steps=[3]"], "canvas_sizes must give 0 sizes"),
+        (["--model.tree.num_steps=[3]", "--model.tree.canvas_sizes=[8]"], "canvas_sizes must give 0 sizes"),
         (["--model.tree.num_steps=[]"], "num_steps must give at least 1 step"),
         (["--model.tree.num_steps=[3,0]"], "num_steps must give at least 1 step"),
         (["--model.tree.canvas_sizes=[0]"], "canvas_sizes must be at least 1"),

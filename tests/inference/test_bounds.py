@@ -7,7 +7,7 @@ import torch
 from pyro import poutine
 from pyro.infer import Trace_ELBO
 
-from inference import evaluate
+from inference import bounds
 from inference.bounds import TakeMeans, elbo_terms, latent_means, reconstruct
 from inference.contexts import evaluating, seeded
 from models import MODELS
@@ -113,7 +113,7 @@ def test_means_leave_replayed_values_alone(pair: tuple, images: torch.Tensor):
 
 def test_chunks_change_nothing_that_is_not_drawn(pair: tuple, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch):
     whole = reconstruct(*pair, images), latent_means(pair[1], images)["z.2"]
-    monkeypatch.setattr(evaluate, "CHUNK", 3)
+    monkeypatch.setattr(bounds, "CHUNK", 3)
     chunked = reconstruct(*pair, images), latent_means(pair[1], images)["z.2"]
     for one, other in zip(chunked, whole, strict=True):
         torch.testing.assert_close(one, other)

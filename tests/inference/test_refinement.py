@@ -124,6 +124,7 @@ def per_image(trace: poutine.Trace) -> torch.Tensor:
     return sum(site["log_prob"] for site in random_sites(trace).values())  # type: ignore[return-value]
 
 
+@pytest.mark.thorough
 def test_handlers_around_it_do_not_reach_the_climb(make_pair: MakePair, images: torch.Tensor):
     model, posterior = make_pair(guide="ladder", part_term_weight=0.1)
     alone = climb(model, posterior, images, FEW)
@@ -239,6 +240,7 @@ def test_its_weights_are_the_guides(make_pair: MakePair):
     assert {id(weight) for weight in better.parameters()} == {id(weight) for weight in posterior.parameters()}
 
 
+@pytest.mark.thorough
 def test_means_are_those_of_the_refined_posterior(linear: tuple):
     model, guide, images = linear
     better = refined(model, guide, MANY)
@@ -250,6 +252,7 @@ def test_means_are_those_of_the_refined_posterior(linear: tuple):
 # -- training
 
 
+@pytest.mark.thorough
 def test_the_gradient_takes_moves_for_constants(make_pair: MakePair, images: torch.Tensor):
     model, posterior = make_pair(guide="ladder")
     better = RefinedGuide(model, posterior, FEW)
@@ -269,6 +272,7 @@ def test_the_gradient_takes_moves_for_constants(make_pair: MakePair, images: tor
     assert all(torch.equal(*both) for both in zip(found[0][1], found[1][1], strict=True))
 
 
+@pytest.mark.thorough
 def test_training_refined_learns_a_better_bound_than_its_start(make_pair: MakePair, images: torch.Tensor):
     model, posterior = make_pair()
     better = refined(model, posterior, replace(FEW, steps=2))
@@ -304,6 +308,7 @@ class DenseGuide(pyro.nn.PyroModule):
             return pyro.sample("z.0", MultivariateNormal(loc + 0.3, scale_tril=factor))
 
 
+@pytest.mark.thorough
 def test_a_dense_normal_is_moved_along_its_factor_to_a_correlated_posterior():
     model = rotated(LinearGaussian())
     images = draw_images(model, 6)
@@ -312,6 +317,7 @@ def test_a_dense_normal_is_moved_along_its_factor_to_a_correlated_posterior():
     assert gap(model, better, images).abs().max() < 0.05
 
 
+@pytest.mark.thorough
 def test_independent_normals_stay_independent():
     """Moves cannot correlate latents: what is left is the gap of the family."""
     model = rotated(LinearGaussian())

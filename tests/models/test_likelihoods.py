@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 from math import log, pi
+from typing import Any
 
 import pytest
 import torch
 from pyro.distributions import ContinuousBernoulli
 
-from models.likelihood import CLOSEST, LIKELIHOODS, bernoulli, build_likelihood, continuous_bernoulli, normal
+from models.likelihood import (
+    CLOSEST,
+    LIKELIHOODS,
+    LikelihoodKind,
+    bernoulli,
+    build_likelihood,
+    continuous_bernoulli,
+    normal,
+    observes_binary,
+)
 from rnp_pyro.config import ModelConfig, TreeConfig
 from rnp_pyro.errors import UserError
 
@@ -119,3 +129,19 @@ def test_the_baseline_has_no_composition_to_refuse(tiny_config: MakeConfig):
 def test_a_scale_is_above_0(pixel_scale: float):
     with pytest.raises(UserError, match=f"pixel_scale must be above 0, got {pixel_scale:g}"):
         build_likelihood(ModelConfig(pixel_scale=pixel_scale), (1, 12, 12))
+
+
+@pytest.mark.parametrize("observes", ["grey", "binary"])
+def test_a_new_likelihood_says_what_it_observes(monkeypatch: pytest.MonkeyPatch, observes: Any):
+    """In its own line of the table; nobody compares names."""
+    monkeypatch.setitem(LIKELIHOODS, "normal", LikelihoodKind(lambda config: bernoulli, observes))
+    config = ModelConfig(likelihood="normal")
+    assert observes_binary(config, (1, 5, 6)) == (observes == "binary")
+    assert build_likelihood(config, (1, 5, 6)) is bernoulli
+
+
+def test_what_ours_observe():
+    names: Any = list(LIKELIHOODS)
+    found = {name: observes_binary(ModelConfig(likelihood=name), (1, 5, 6)) for name in names}
+    assert found == {"normal": False, "bernoulli": True, "continuous_bernoulli": False}
+    assert [observes_binary(ModelConfig(), shape) for shape in ((1, 5, 6), (3, 5, 6))] == [True, False]

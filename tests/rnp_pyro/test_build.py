@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from rnp_pyro.activations import Paint
 from rnp_pyro.build import build_tree, check_tree
 from rnp_pyro.config import ModelConfig, TreeConfig, likelihood_name
 from rnp_pyro.errors import UserError
@@ -93,11 +94,12 @@ def test_every_setting_of_a_tree_reaches_it(tiny_config: MakeConfig):
         rotation_limit=1.5,
         shear_limit=0.2,
         action_gain=2.0,
+        compress=False,
     )
     tree = build_tree(config, 6, (3, 12, 12))
     assert (tree.assembly.composition, tree.assembly.interpolation) == ("sum", "bicubic")
-    assert tree.state_activation == "tanh"
-    assert tree.patch_decoder == Dense((3, 5, 5), latent_size=6, hidden_size=8, activation="softplus")
+    assert (tree.state_activation, tree.compress) == ("tanh", False)
+    assert tree.patch_decoder == Dense((3, 5, 5), latent_size=6, hidden_size=8, paint=Paint("softplus", compress=False))
     assert tree.feedback is not None
     for level in (1, 2):
         limits = tree.limits(level)

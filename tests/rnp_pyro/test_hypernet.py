@@ -51,8 +51,8 @@ def test_generated_layers_start_at_the_variance_of_an_ordinary_initialisation(nu
     with torch.no_grad():
         for _ in range(100):
             flat = Hypernet(8, SHAPES, num_layers, 16)(torch.randn(64, 8))
-            counts = [sum(prod(shape) for shape in shapes) for _, shapes in SHAPES.heads]
-            variances = [1 / (3 * fan_in) if fan_in else 1.0 for fan_in, _ in SHAPES.heads]
+            counts = [sum(prod(shape) for shape in head.shapes) for head in SHAPES.heads]
+            variances = [1 / (3 * head.fan_in) if head.fan_in else 1.0 for head in SHAPES.heads]
             pieces = zip(flat.split(counts, dim=-1), variances, strict=True)
             replicates.append(torch.stack([piece.square().mean() / variance for piece, variance in pieces]))
     measured = torch.stack(replicates)
@@ -102,7 +102,7 @@ def test_the_gradient_of_the_split_reaches_every_parameter_once():
 
 
 def test_heads_and_tensors_agree():
-    assert SHAPES.num_parameters == sum(prod(shape) for _, shapes in SHAPES.heads for shape in shapes)
+    assert SHAPES.num_parameters == sum(prod(shape) for head in SHAPES.heads for shape in head.shapes)
     assert SHAPES.num_parameters == sum(
         (14 * 16 + 16, 16 * 8, 8 * 8, 8, 8, 8 * 16 + 16, 16 * 20 + 20, 8)  # the seven heads; the decoder has two layers
     )

@@ -53,6 +53,7 @@ def test_merging_only_reorders(parents: int, num_steps: int, per_step: int, batc
             assert torch.equal(chosen.flatten(len(batch), len(batch) + 1), getattr(nodes, name))
 
 
+@pytest.mark.thorough
 @given(num_nodes=SMALL, batch=st.lists(SMALL, max_size=2))
 def test_merging_one_step_changes_nothing(num_nodes: int, batch: list[int]):
     nodes = random_nodes(*batch, num_nodes)

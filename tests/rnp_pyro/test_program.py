@@ -1,15 +1,15 @@
 """One step of a program, against the same step written with loops."""
 
 from dataclasses import fields
-from math import exp, tanh
+from math import asinh, exp, tanh
 from typing import Any
 
 import pytest
 import torch
 
-from rnp_pyro.activations import STATE_ACTIVATIONS
+from rnp_pyro.activations import recurrence_activations
 from rnp_pyro.choices import StateActivation
-from rnp_pyro.hypernet import Matrix, NetworkParams
+from rnp_pyro.hypernet import Head, Matrix, NetworkParams
 from rnp_pyro.program import (
     ProgramParams,
     ProgramState,
@@ -77,17 +77,24 @@ def decode_by_hand(params: NetworkParams, hidden: list[float]) -> list[float]:
 
 @pytest.mark.parametrize("gain", [1.0, 3.0])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_step_is_two_recurrent_networks_behind_their_encoders(activation: StateActivation, gain: float):
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_step_is_two_recurrent_networks_behind_their_encoders(
+    activation: StateActivation, gain: float, compress: bool
+):
+    def bounded(values: list[float], usual: float) -> list[float]:
+        return [usual * asinh(value / usual) for value in values] if compress else values
+
     params, state = random_params(), random_state()
     seen = state.estimate.tolist() + [tanh(gain * number) for number in state.action.tolist()]
     preactivation = recur_by_hand(params.state_params, seen, state.z.tolist())
     z = {"identity": preactivation, "elu": elu(preactivation), "tanh": [tanh(u) for u in preactivation]}[activation]
-    policy = elu(recur_by_hand(params.policy_params, seen, state.policy.tolist()))
+    policy = bounded(elu(recur_by_hand(params.policy_params, seen, state.policy.tolist())), 10)
+    action = bounded(decode_by_hand(params.policy_params, policy), 2)
 
-    proposal = propose(params, state, STATE_ACTIVATIONS[activation], gain)
-    torch.testing.assert_close(proposal.z_loc, torch.tensor(z))
+    proposal = propose(params, state, recurrence_activations(activation, compress), gain)
+    torch.testing.assert_close(proposal.z_loc, torch.tensor(bounded(z, 10)))
     torch.testing.assert_close(proposal.policy, torch.tensor(policy))
-    torch.testing.assert_close(proposal.action_loc, torch.tensor(decode_by_hand(params.policy_params, policy)))
+    torch.testing.assert_close(proposal.action_loc, torch.tensor(action))
 
 
 def test_the_decoder_has_one_hidden_layer():
@@ -108,10 +115,10 @@ def test_a_program_starts_from_its_heads():
 def test_a_step_sees_the_estimate_and_remembers_the_state():
     """With feedback the two differ: neither may stand in for the other."""
     params, state = random_params(), random_state()
-    proposal = propose(params, state, STATE_ACTIVATIONS["identity"])
+    proposal = propose(params, state, recurrence_activations("identity", compress=False))
     for name in ("z", "estimate", "policy", "action"):
         moved = ProgramState(**{**vars(state), name: getattr(state, name) + 0.1})
-        other = propose(params, moved, STATE_ACTIVATIONS["identity"])
+        other = propose(params, moved, recurrence_activations("identity", compress=False))
         assert (other.z_loc != proposal.z_loc).any() == (name != "policy")
         assert (other.action_loc != proposal.action_loc).any() == (name != "z")
 
@@ -119,16 +126,16 @@ def test_a_step_sees_the_estimate_and_remembers_the_state():
 def test_a_step_mutates_nothing():
     params, state = random_params(2), random_state(2)
     before = [tensor.clone() for tensor in vars(state).values()]
-    propose(params, state, STATE_ACTIVATIONS["elu"])
+    propose(params, state, recurrence_activations("elu", compress=True))
     assert all(torch.equal(one, other) for one, other in zip(before, vars(state).values(), strict=True))
 
 
 def test_programs_of_a_batch_are_independent():
     params, state = random_params(5), random_state(5)
-    batched = propose(params, state, STATE_ACTIVATIONS["tanh"])
+    batched = propose(params, state, recurrence_activations("tanh", compress=True))
     for index in range(5):
         alone = ProgramState(*(tensor[index] for tensor in vars(state).values()))
-        proposal = propose(at(params, index), alone, STATE_ACTIVATIONS["tanh"])
+        proposal = propose(at(params, index), alone, recurrence_activations("tanh", compress=True))
         torch.testing.assert_close(proposal.z_loc, batched.z_loc[index])
         torch.testing.assert_close(proposal.action_loc, batched.action_loc[index])
         torch.testing.assert_close(proposal.policy, batched.policy[index])
@@ -139,5 +146,5 @@ def test_networks_of_the_appendix_have_its_shapes():
     assert (state.input_size, policy.input_size) == (38, 38)
     assert (state.state_size, policy.state_size) == (32, 32)
     assert (state.initial_size, policy.initial_size) == (32, 6)
-    assert state.decoder == ((32, ((32, 64), (64,))), (64, ((64, 64), (64,))))
-    assert policy.decoder == ((32, ((32, 64), (64,))), (64, ((64, 6), (6,))))
+    assert state.decoder == (Head(32, ((32, 64), (64,))), Head(64, ((64, 64), (64,))))
+    assert policy.decoder == (Head(32, ((32, 64), (64,))), Head(64, ((64, 6), (6,))))

@@ -13,6 +13,7 @@ from jsonargparse import ArgumentError
 from examples.shared.cli import run_command
 from rnp_pyro.api.settings import BUDGETS, config_parser, parse_config, preset_file, preset_names
 from rnp_pyro.config import Config
+from rnp_pyro.data_sets import known_forms
 from rnp_pyro.errors import UserError
 
 
@@ -354,3 +355,35 @@ def test_help(call):
 
 def test_preset_files_exist():
     assert all(preset_file(name).is_file() for name in preset_names())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "canvas_sizes", "patch_size"),
+    [
+        ([], (16,), 8),
+        (["--image_size=64"], (36,), 16),
+        (["--image_size=128", "--model.tree.num_steps=[4,4,4]"], (72, 40), 16),
+        (["--model.tree.num_steps=[3]"], (), 14),
+        (["--image_size=64", "--model.tree.patch_size=8"], (36,), 8),
+        (["--image_size=64", "--model.tree.canvas_sizes=[20]"], (20,), 16),
+        (["--image_size=64", "--preset=paper-mnist"], (16,), 8),
+    ],
+)
+def test_sizes_that_nobody_named_suit_the_images(arguments, canvas_sizes, patch_size):
+    config = parse(*arguments)
+    assert (config.model.tree.canvas_sizes, config.model.tree.patch_size) == (canvas_sizes, patch_size)
+
+
+def test_settings_from_before_inversion_mean_none(tmp_path):
+    (tmp_path / "config.yaml").write_text("data: mnist\nimage_size: 64\n")
+    config = parse(base=tmp_path / "config.yaml")
+    assert (config.invert, config.white) == (False, "full")
+    assert (config.model.tree.canvas_sizes, config.model.tree.patch_size) == ((16,), 8)
+    (tmp_path / "config.yaml").write_text("data: mnist\ninvert: auto\nwhite: 7\n")
+    config = parse(base=tmp_path / "config.yaml")
+    assert (config.invert, config.white) == ("auto", 7.0)
+
+
+def test_help_lists_every_data_set(help_texts):
+    for form in known_forms():
+        assert form in help_texts["data"].replace(" ", "")  # names are broken at hyphens

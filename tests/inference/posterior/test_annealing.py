@@ -99,6 +99,7 @@ def test_walkers_that_span_no_volume_still_have_a_covariance():
         torch.linalg.cholesky(floored_covariance(z, dense))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bridged", [False, True])
 def test_annealed_weights_average_to_the_evidence(linear: tuple, bridged: bool):
     """From the prior, and from a proposal beside the posterior."""

@@ -164,6 +164,7 @@ def test_every_model_trains_with_every_guide(make_run, name, guide):
     assert all(value.isfinite().all() for value in after.values())
 
 
+@pytest.mark.thorough
 def test_the_bound_improves(make_run):
     run = make_run().train(steps=40, learning_rate=1e-2, log_every=10)
     rows = run.trained_rows
@@ -213,6 +214,7 @@ def test_pyro_validates_the_first_step_alone(make_run):
 # Batches, noise, rows
 
 
+@pytest.mark.thorough
 def test_batches_are_a_function_of_seed_and_step(make_run):
     def seen(seed: int, **settings: Any) -> list[tuple[int, torch.Tensor]]:
         batches = []
@@ -233,6 +235,7 @@ def test_batches_are_a_function_of_seed_and_step(make_run):
     assert not torch.equal(seen(2, steps=1)[0][1], batches[0][1])
 
 
+@pytest.mark.thorough
 def test_runs_are_functions_of_the_seed(make_run):
     runs = [make_run(seed=seed).train(steps=3) for seed in (1, 1, 2)]
     assert_same(runs[0].weights, runs[1].weights)
@@ -296,6 +299,7 @@ def test_without_validation_images(make_run):
 # Resuming
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ema", [0.0, 0.8])
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_resumed_run_equals_an_uninterrupted_one(make_run, name, ema):
@@ -315,6 +319,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(make_run, name, ema):
     assert resumed.observer.rows[-1]["validation_neg_elbo"] == whole.observer.rows[-1]["validation_neg_elbo"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("stops", [(1,), (3, 2, 1)])
 def test_stops_may_fall_between_rows(make_run, stops):
     whole = make_run().train(steps=8, ema=0.5)
@@ -354,6 +359,7 @@ def test_a_larger_budget_goes_on(make_run):
     assert len(run.outcome.schedule) == 5
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("before", "after"), [(0.0, 0.5), (0.5, 0.0)])
 def test_averaging_may_begin_or_end_on_resuming(make_run, before, after):
     state = make_run().train(steps=4, stop_after=2, ema=before).state
@@ -385,6 +391,7 @@ def clock(monkeypatch) -> None:
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=perf_counter))
 
 
+@pytest.mark.thorough
 def test_a_minutes_run_is_replayed_from_its_schedule(make_run, clock):
     live = make_run().train(minutes=2 / 60, ema=0.5)
     assert 4 <= live.outcome.steps <= 20
@@ -397,6 +404,7 @@ def test_a_minutes_run_is_replayed_from_its_schedule(make_run, clock):
     assert replay.trained_rows == live.trained_rows
 
 
+@pytest.mark.thorough
 def test_a_resumed_minutes_run_is_replayed_too(make_run, clock):
     state = make_run().train(minutes=2 / 60, stop_after=3).state
     live = make_run().train(state, minutes=2 / 60)
@@ -409,6 +417,7 @@ def test_seconds_and_speed(make_run, clock):
     assert outcome.images_per_second == pytest.approx(outcome.steps * 8 / outcome.seconds)
 
 
+@pytest.mark.thorough
 def test_checkpoints_come_every_so_many_minutes(make_run, clock):
     run = make_run().train(steps=10, checkpoint_minutes=0.6 / 60)
     seconds = [state["seconds"] for state in run.observer.states]
@@ -425,6 +434,7 @@ def test_checkpoints_come_every_so_many_minutes(make_run, clock):
 # Something goes wrong
 
 
+@pytest.mark.thorough
 def test_a_loss_that_is_not_finite_stops_the_run(make_run):
     def prepare(images: torch.Tensor, step: int) -> torch.Tensor:
         return to_unit(images).round() if step != 3 else torch.full_like(to_unit(images), nan)
@@ -502,6 +512,7 @@ def test_no_warning_before_the_warm_up_has_ended(make_run):
 # Options
 
 
+@pytest.mark.thorough
 def test_averaged_weights_end_in_the_modules(make_run):
     schedule = [0.2, 0.4, 0.6]
     runs = [make_run().train(recorded=schedule[:count]) for count in (1, 2, 3)]

@@ -47,6 +47,7 @@ def test_reads_what_was_written(tmp_path):
     assert source.test.labels.tolist() == arrays()["test_labels"].tolist()
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_truncated(tmp_path_factory, data):

@@ -56,19 +56,20 @@ def test_a_single_array(tmp_path):
 LABELS = np.arange(40) % 4
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        ("x_train", "y_train", "x_test", "y_test"),
-        ("X_train", "Y_train", "X_test", "Y_test"),
-        ("train_images", "train_labels", "test_images", "test_labels"),
-        ("trainImages", "trainLabels", "testImages", "testLabels"),
-        ("train_x", "train_y", "test_x", "test_y"),
-        ("xtrain", "ytrain", "xtest", "ytest"),
-        ("training-data", "training-targets", "testing-data", "testing-targets"),
-        ("train", "train_label", "test", "test_label"),
-    ],
-)
+KEYS = [
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("X_train", "Y_train", "X_test", "Y_test"),
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("trainImages", "trainLabels", "testImages", "testLabels"),
+    ("train_x", "train_y", "test_x", "test_y"),
+    ("xtrain", "ytrain", "xtest", "ytest"),
+    ("training-data", "training-targets", "testing-data", "testing-targets"),
+    ("train", "train_label", "test", "test_label"),
+]
+"""Of training images, their labels, test images, their labels."""
+
+
+@pytest.mark.parametrize("keys", KEYS)
 @pytest.mark.parametrize("column", [False, True])
 def test_usual_keys_of_splits(tmp_path, keys, column):
     labels = LABELS[:, None] if column else LABELS
@@ -105,6 +106,13 @@ def test_other_keys_are_listed(tmp_path):
     assert "images, x_train" in message
 
 
+def test_an_empty_test_is_none(tmp_path):
+    labels = np.zeros(0, int)
+    data = saved(tmp_path, x_train=blobs(), y_train=LABELS, x_test=blobs()[:0], y_test=labels)
+    assert (len(data.train), len(data.validation), len(data.test)) == (34, 2, 4)
+    assert "there are no test images: some of the training images are held out instead" in data.notes
+
+
 def test_what_is_not_used_is_said(tmp_path):
     data = saved(tmp_path, images=blobs(), ids=np.arange(40))
     assert data.notes == ("took the images from images; passed over ids",)
@@ -118,10 +126,14 @@ def test_what_is_not_used_is_said(tmp_path):
         ({"x_test": blobs()}, "expected images to train on"),
         ({"images": blobs(3)}, "at least 4 images"),
         ({"x_train": blobs(), "x_test": blobs(4, 20, 20)}, "of one shape in all splits"),
+        ({"x_train": blobs()[:30], "x_test": blobs()[30:] / 255}, "got train uint8, test float64: save all as uint8"),
+        ({"x_train": blobs()[:30], "x_test": blobs()[30:] > 9}, "got train uint8, test bool"),
+        ({"images": np.array("text")}, "in one of these orders"),
+        ({"images": blobs(), "labels": np.array(1)}, "expected labels [40]"),
         ({"images": blobs(), "labels": LABELS[:39]}, "expected labels [40]"),
         ({"images": blobs().reshape(40, -1)}, "images.reshape(-1, 28, 28)"),
-        ({"images": blobs()[0]}, "put the dimensions into this order"),
-        ({"images": np.zeros((4, 5, 28, 28), "u1")}, "put the dimensions into this order"),
+        ({"images": blobs()[0]}, "in one of these orders"),
+        ({"images": np.zeros((4, 5, 28, 28), "u1")}, "in one of these orders"),
         ({"images": np.zeros((40, 2, 2), "u1")}, "4 to 10000 pixels a side"),
         ({"images": np.zeros((0, 28, 28), "u1")}, "at least one image"),
         ({"images": blobs().astype("c8")}, "got complex64"),

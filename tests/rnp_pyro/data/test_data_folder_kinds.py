@@ -50,9 +50,16 @@ def refused(folder: Path, **options) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "names", [("train", "test", "val"), ("Training", "TESTING", "Valid"), ("TRAIN", "Test", "validation")]
-)
+SPLIT_NAMES = [
+    ("train", "test", "val"),
+    ("Training", "TESTING", "Valid"),
+    ("TRAIN", "Test", "validation"),
+    ("my-train", "my-test", "my-val"),
+    ("Train Set", "Test Set", "Val Set"),
+]
+
+
+@pytest.mark.parametrize("names", SPLIT_NAMES)
 def test_folders_of_splits_are_the_splits(tmp_path, names):
     for at, (name, count) in enumerate(zip(names, (10, 4, 3), strict=True)):
         for label, kind in enumerate(("a", "b")):
@@ -129,6 +136,12 @@ def test_a_train_is_also_a_vehicle(tmp_path):
     assert any("the folder train was taken for a class" in note for note in data.notes)
 
 
+def test_names_that_only_hold_a_word_for_a_split_are_classes(tmp_path):
+    for at, name in enumerate(("test pattern", "train station", "val d'isere")):
+        fill(tmp_path / name, 5, start=20 * at)
+    assert load(tmp_path).class_names == ("test pattern", "train station", "val d'isere")
+
+
 def test_folders_below_a_class_belong_to_it(tmp_path):
     fill(tmp_path / "ape", 6)
     fill(tmp_path / "ape" / "2024", 6, start=20)
@@ -145,10 +158,11 @@ def test_linked_folders_are_followed_once(tmp_path):
     (root / "loop").symlink_to(root, target_is_directory=True)
     (root / "up").symlink_to(tmp_path, target_is_directory=True)
     (root / "two" / "beside").symlink_to(root / "two", target_is_directory=True)
+    (root / "itself").symlink_to(root / "itself")
     data = load(root)
     assert len(data.split("all")) == 24
     assert {file.split("/")[0] for file in files(data)} == {"again", "two"}
-    assert data.notes[0] == ("passed over 4 links ('loop', ...) to a folder that is listed already or holds this one")
+    assert data.notes[1] == "passed over 4 links ('loop', ...) to a folder that is listed already or holds this one"
 
 
 def test_a_linked_folder_that_leads_back_from_outside(tmp_path):

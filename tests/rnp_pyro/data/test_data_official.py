@@ -64,6 +64,7 @@ def test_every_archived_data_set_is_tried():
     assert set(OFFICIAL) == set(preparable())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", OFFICIAL)
 @pytest.mark.parametrize("image_size", [28, 20])
 def test_the_archive_is_the_official_layout(tmp_path, name, image_size):
@@ -79,6 +80,7 @@ def test_the_archive_is_the_official_layout(tmp_path, name, image_size):
     assert direct.notes == ()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_a_root_one_folder_too_high_or_too_low(tmp_path, name):
     official = made(name, tmp_path / "data" / "sets")
@@ -87,6 +89,7 @@ def test_a_root_one_folder_too_high_or_too_low(tmp_path, name):
         assert same(right, load_images(name, data_dir=str(root))), root
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name in OFFICIAL if name != "mnist"])
 def test_nothing_found(tmp_path, name):
     message = refused(name, tmp_path)
@@ -103,6 +106,7 @@ def test_preparing_from_an_empty_folder(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_a_truncated_archive(tmp_path, name):
     official = made(name, tmp_path / "sets")
@@ -112,6 +116,7 @@ def test_a_truncated_archive(tmp_path, name):
     assert out.name in refused(name, tmp_path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["omniglot", "omniglot:one-shot", "eth80"])
 def test_damaged_images_are_all_named(tmp_path, name):
     official = made(name, tmp_path)
@@ -122,6 +127,7 @@ def test_damaged_images_are_all_named(tmp_path, name):
     assert "truncated or damaged" in message
 
 
+@pytest.mark.thorough
 def test_mnist_is_not_taken_for_another_of_its_form(tmp_path):
     made("fashion-mnist", tmp_path)
     made("kmnist", tmp_path)
@@ -231,6 +237,7 @@ def test_colours_are_those_of_the_authors(tmp_path):
     assert data.class_names == grey.class_names
 
 
+@pytest.mark.thorough
 def test_digit_pairs():
     data = load_images("digit-pairs")
     again, other = load_images("digit-pairs:0"), load_images("digit-pairs:1")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rnp_pyro.activations import STATE_ACTIVATIONS
+from rnp_pyro.activations import Paint, recurrence_activations
 from rnp_pyro.choices import StateActivation
 from rnp_pyro.draw import Context
 from rnp_pyro.fast.recurrence import Recurrence
@@ -18,12 +18,12 @@ from rnp_pyro.patches.dense import Dense
 from rnp_pyro.program import network_shapes, run, split_program
 from rnp_pyro.tree import Tree
 
-PATCH = Dense((5, 1, 1), latent_size=3, hidden_size=4, activation="sigmoid")
+PATCH = Dense((5, 1, 1), latent_size=3, hidden_size=4, paint=Paint("sigmoid"))
 SHAPES = network_shapes(latent_size=3, hidden_size=4, patch_heads=PATCH.heads)
 ACTIVATIONS: tuple[StateActivation, ...] = ("identity", "elu", "tanh")
 TIGHT = {"rtol": 1e-10, "atol": 1e-10}
 STEPS = 3
-PLAIN = Recurrence(SHAPES, PATCH, activation="elu", gain=3.0, chunk=100, recompute=False)
+PLAIN = Recurrence(SHAPES, PATCH, recurrence_activations("elu", compress=True), gain=3.0, chunk=100, recompute=False)
 
 Outputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 Pair = tuple[Hypernet, Hypernet]
@@ -50,7 +50,7 @@ def parameters(hypernets: Pair) -> list[torch.nn.Parameter]:
 def loop(hypernets: Pair, z: torch.Tensor, recurrence: Recurrence, num_steps: int = STEPS) -> Outputs:
     """The same steps one by one, with autograd's own gradients."""
     params = split_program(*(hypernet(z) for hypernet in hypernets), recurrence.shapes)
-    children, actions = run(params, num_steps, STATE_ACTIVATIONS[recurrence.activation], recurrence.gain)
+    children, actions = run(params, num_steps, recurrence.activations, recurrence.gain)
     return children, actions, recurrence.patch_decoder(params.state_params.decoder, children)
 
 
@@ -77,12 +77,12 @@ def assert_same_as_the_loop(
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("num_steps", [1, 2, 5])
-@pytest.mark.parametrize("gain", [1.0, 3.0])
+@pytest.mark.parametrize(("gain", "compress"), [(1.0, True), (3.0, True), (3.0, False)])
 def test_values_and_gradients_are_those_of_the_loop(
-    hypernets: Pair, num_steps: int, activation: StateActivation, gain: float
+    hypernets: Pair, num_steps: int, activation: StateActivation, gain: float, compress: bool
 ):
     z = programs(4)
-    recurrence = replace(PLAIN, activation=activation, gain=gain)
+    recurrence = replace(PLAIN, activations=recurrence_activations(activation, compress), gain=gain)
     assert_same_as_the_loop(hypernets, z, recurrence, z, num_steps)
 
 
@@ -123,9 +123,10 @@ def test_an_output_that_nothing_depends_on_has_no_part_in_the_gradient(hypernets
 @pytest.mark.thorough
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradients_are_those_of_finite_differences(activation: StateActivation):
-    patch = Dense((2, 1, 1), latent_size=2, hidden_size=2, activation="softplus")
+    patch = Dense((2, 1, 1), latent_size=2, hidden_size=2, paint=Paint("softplus"))
     shapes = network_shapes(latent_size=2, hidden_size=2, patch_heads=patch.heads)
-    recurrence = replace(PLAIN, shapes=shapes, patch_decoder=patch, activation=activation, gain=2.0, chunk=2)
+    activations = recurrence_activations(activation, compress=True)
+    recurrence = replace(PLAIN, shapes=shapes, patch_decoder=patch, activations=activations, gain=2.0, chunk=2)
     inputs = []
     for shape in shapes:
         inputs += [torch.randn(3, 2), 0.7 * torch.randn(shape.num_parameters, 2), torch.randn(shape.num_parameters)]

@@ -20,6 +20,7 @@ def test_each_reconstruction_is_below_its_image(glyph: torch.Tensor, pictures):
         assert (shown[2 * index + 1][0] == on_paper(0.5 * images[index])).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("num_images", "num_rows"), [(1, 1), (16, 1), (17, 2), (32, 2), (40, 2)])
 def test_at_most_two_rows_of_sixteen(num_images: int, num_rows: int):
     images = torch.zeros(num_images, 1, 4, 6)
