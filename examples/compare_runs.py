@@ -9,12 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import torch
-
 from examples.shared.cli import make_parser, run_command
-from examples.shared.run import read_settings
-from inference.estimates import standard_error
-from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 
@@ -91,12 +86,18 @@ def main(config: CompareConfig) -> dict[str, Difference]:
 
 def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
     """Average the differences of two or more pairs."""
+    import torch  # seconds, which --help need not wait for
+
+    from inference.estimates import standard_error
+
     differences = [other - one for one, other in pairs]
     return Difference(mean(differences), standard_error(torch.tensor(differences, dtype=torch.float64)))
 
 
 def _check_alike(option: str, runs: Sequence[str]) -> None:
     """Refuse a side whose runs are not one thing repeated: alike in all but their seeds, and these different."""
+    from rnp_pyro.api.run import read_settings  # torch and Pyro: seconds, which --help need not wait for
+
     configs = [read_settings(Path(run)) for run in runs]
     seeds = [config.seed for config in configs]
     if len(set(seeds)) < len(seeds):
@@ -122,6 +123,8 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
+    from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
+
     path = open_run(Path(name)) / SUMMARY
     summary = read_json(path)
     missing = [key for key in (*NUMBERS, "data", "seed", "test_images") if key not in summary]

@@ -6,12 +6,9 @@ The official files, unpacked, become one compressed file that ``--data NAME`` re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from examples.shared.cli import check_output, make_parser, run_command
-from rnp_pyro.checkpoint import write_atomically
-from rnp_pyro.data.data_folder import DATA_VARIABLE, data_folder
+from examples.shared.cli import check_output, make_parser, read_options, run_command
 from rnp_pyro.data_sets import DATA_SETS, find_data_set
 from rnp_pyro.errors import UserError
 
@@ -53,6 +50,9 @@ def main(config: PrepareConfig) -> Path:
     Raises:
         UserError: There is no such data set, a file is missing or damaged, or the archive cannot be written.
     """
+    from rnp_pyro.api.writing import writing
+    from rnp_pyro.checkpoint import write_atomically  # torch: seconds, which --help need not wait for
+
     if config.name not in preparable():
         raise UserError(
             f"expected a data set that has an archive, one of {', '.join(preparable())}, got {config.name!r}"
@@ -66,10 +66,8 @@ def main(config: PrepareConfig) -> Path:
     archive, arrays = data_set.module.prepare(source, argument)
     out = folder / archive
     check_output("--out", out, config.overwrite)
-    try:
+    with writing(out):
         write_atomically(out, lambda temporary: _write(temporary, arrays))
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror or error}") from None
     print(", ".join(f"{key} {array.dtype} {list(array.shape)}" for key, array in arrays.items()))
     print(f"archive: {out}; train with: python -m examples.train_svi --data {config.name} --data_dir {folder}")
     return out
@@ -77,6 +75,8 @@ def main(config: PrepareConfig) -> Path:
 
 def _default_folder() -> Path:
     """Return the folder of data sets, made if it is the cache and not there."""
+    from rnp_pyro.data.data_folder import DATA_VARIABLE, data_folder
+
     folder = data_folder(None)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,9 @@ def _default_folder() -> Path:
     return folder
 
 
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def _write(path: Path, arrays: dict[str, Any]) -> None:
+    import numpy as np
+
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -96,8 +98,7 @@ def command(arguments: Sequence[str]) -> None:
     """Read the command line and make the archive."""
     parser = make_parser("prepare_data", DESCRIPTION)
     parser.add_argument("name", metavar="NAME", type=str, help=f"The data set: {', '.join(preparable())}.")
-    parser.add_class_arguments(PrepareConfig, None, skip={"name"})
-    main(PrepareConfig(**vars(parser.instantiate(parser.parse_args(list(arguments))))))
+    main(read_options(parser, PrepareConfig, arguments))
 
 
 if __name__ == "__main__":

@@ -4,50 +4,32 @@ Writes a run directory with settings, metrics, weights, a checkpoint, a summary 
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import torch
-import yaml
-from lightning_fabric import Fabric
+from jsonargparse import ArgumentParser
 
-from examples.shared.cli import config_parser, parse_config, run_command, take_option, takes
-from examples.shared.devices import launch
+from examples.shared.cli import run_command
 from examples.shared.memory import keep_freed_memory
-from examples.shared.observer import RunObserver
-from examples.shared.pair import Pair, build_pair
-from examples.shared.report import draw_figures, measure, summary
-from inference.training.loop import train
-from inference.training.schedule import Progress, check_schedule, make_progress
-from inference.training.task import Outcome, Task
-from rnp_pyro.build import weights_to_come
-from rnp_pyro.checkpoint import (
-    CHECKPOINT,
-    CONFIG,
-    SCHEDULE,
-    SUMMARY,
-    WEIGHTS,
-    create_run,
-    load_checkpoint,
-    open_run,
-    read_json,
-    save_weights,
-    write_json,
-    write_text,
-)
+from rnp_pyro.api.settings import config_parser, parse_config, take_option, takes
 from rnp_pyro.config import Config
-from rnp_pyro.data import ImageData, load_images
 from rnp_pyro.errors import UserError
+
+FIRST = (
+    "help", "help_all", "preset", "config", "data", "image_size", "run", "resume", "seed", "train.minutes",
+    "train.steps", "model.name",
+    "model.node_latents", "guide.name", "train.objective", "train.batch_size", "train.learning_rate",
+    "fabric.accelerator",
+)  # fmt: skip
+"""Options that ``--help`` lists, by their names; ``--help_all`` lists the others too."""
 
 DESCRIPTION = "Train a recursive neural program, or the flat baseline, by stochastic variational inference."
 
 
 def main(config: Config, resume: Path | None = None) -> Path:
-    """Train, evaluate on the test split, and draw.
+    """Train, evaluate on the test split, draw, and print.
 
     Args:
         config: The run's settings; ``config.run`` is its directory.
@@ -59,31 +41,27 @@ def main(config: Config, resume: Path | None = None) -> Path:
     Raises:
         UserError: If anything does not fit; nothing is written then, unless training itself went wrong.
     """
+    from rnp_pyro.api.data import load_data  # torch, Pyro and Fabric: seconds, which --help need not wait for
+    from rnp_pyro.api.training import train_run
+
     keep_freed_memory()
-    check_schedule(config.train)
-    recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
-    data = load_images(
-        config.data,
-        data_dir=config.data_dir,
-        image_size=config.image_size,
-        mixed_sizes=config.mixed_sizes,
-        invert=config.invert,
-        white=config.white,
-    )
-    pair = build_pair(config if resume is None else weights_to_come(config), data.image_shape)
-    progress = make_progress(config.train, len(data.train), recorded)
-    fabric = launch(config.fabric)
-    if fabric.is_global_zero:
-        for note in data.notes:
-            print(f"note: {note}", file=sys.stderr)
-    resumed = _load_resumed(resume, pair, progress) if resume is not None else None
-    run = resume or Path(config.run or new_run_name(config.model.name))
-    if fabric.is_global_zero:
-        if resume is None:
-            create_run(run)
-        write_text(run / CONFIG, yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
-    fabric.barrier()
-    return _train_and_report(config, data, pair, progress, fabric, run, resumed)
+    path = resume or Path(config.run or new_run_name(config.model.name))
+    trained = train_run(config, load_data(config), path, resume=resume is not None)
+    outcome, found = trained.outcome, trained.summary
+    if found is not None:
+        distinct = "" if found["distinct_parts"] is None else f", distinct parts {found['distinct_parts']:.3f}"
+        print(
+            f"test: -ELBO {found['neg_elbo']:.2f} nats per image (reconstruction {found['reconstruction']:.2f}, "
+            f"KL {found['kl']:.2f}), squared error {found['mse']:.4f} per pixel{distinct}"
+        )
+        print(f"{outcome.steps} steps, {outcome.seconds / 60:.1f} minutes, {outcome.images_per_second:.0f} images/s")
+        print(f"run directory: {path}")
+        print("figures: " + " ".join(str(figure) for figure in trained.figures))
+        if trained.stopped:  # asked to stop in the last step: nothing is left of this run, but of what is around it
+            raise KeyboardInterrupt
+    elif trained.first and not outcome.finished:
+        print(f"stopped at step {outcome.steps}; go on with: python -m examples.train_svi --resume {path}")
+    return path
 
 
 def new_run_name(kind: str) -> str:
@@ -91,97 +69,38 @@ def new_run_name(kind: str) -> str:
     return f"runs/{kind}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _read_schedule(path: Path) -> list[float]:
-    """Read the schedule.json of a minutes run: progress of each step."""
-    schedule = read_json(path)
-    progress = schedule.get("progress") if isinstance(schedule, dict) else None
-    if not isinstance(progress, list) or not progress or not all(isinstance(now, int | float) for now in progress):
-        raise UserError(f"expected the schedule.json of a run trained by --train.minutes, got {path}")
-    return progress
-
-
-def _load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any]:
-    """Load the checkpoint of a run that can go on, and try it on the pair before anything is written."""
-    state = load_checkpoint(run / CHECKPOINT)
-    try:
-        pair.modules.load_state_dict(state["weights"])
-        step, seconds = state["step"], state["seconds"]
-        missing = {"schedule", "optimizer", "average"} - set(state)
-        if missing:
-            raise KeyError(missing)
-    except (KeyError, TypeError, RuntimeError):
-        raise UserError(
-            f"the checkpoint in {run} is damaged or of another model: go on with the model and guide in its {CONFIG}"
-        ) from None
-    # A run that was interrupted between its last step and its summary has yet to be reported.
-    reported = (run / SUMMARY).exists() and read_json(run / SUMMARY).get("steps") == step
-    if reported and progress(step, seconds) >= 1:
-        raise UserError(f"the run {run} has used its budget up: give a larger one, such as --train.minutes 10")
-    return state
-
-
-def _train_and_report(
-    config: Config,
-    data: ImageData,
-    pair: Pair,
-    progress: Progress,
-    fabric: Fabric,
-    run: Path,
-    resumed: dict[str, Any] | None,
-) -> Path:
-    validation = pair.prepare_fixed(data.validation[: config.train.validation_images])
-    task = Task(pair.model, pair.amortized, data.train, validation, pair.prepare, config.seed, pair.refinement)
-    observer = RunObserver(run, resumed["step"] if resumed else None, silent=not fabric.is_global_zero)
-    with observer.watching():
-        outcome = train(task, config.train, progress, fabric, observer, resumed)
-    if fabric.is_global_zero and outcome.finished:
-        _report(config, data, pair, run, outcome, fabric.device)
-        if observer.stopped:  # asked to stop in the last step: nothing is left of this run, but of what is around it
-            raise KeyboardInterrupt
-    elif fabric.is_global_zero:
-        print(f"stopped at step {outcome.steps}; go on with: python -m examples.train_svi --resume {run}")
-    return run
-
-
-def _report(config: Config, data: ImageData, pair: Pair, run: Path, outcome: Outcome, device: torch.device) -> None:
-    """Write weights, summary and figures, and print where they are."""
-    save_weights(pair.modules, run / WEIGHTS)
-    if config.train.minutes is not None:
-        write_json(run / SCHEDULE, {"progress": outcome.schedule})
-    numbers = measure(pair, data.test, device)
-    speed = {"images_per_second": round(outcome.images_per_second, 1), "seconds": round(outcome.seconds, 1)}
-    found = summary({**numbers, "steps": outcome.steps, **speed}, data, config.seed)
-    paths = draw_figures(run, pair, data, device)
-    write_json(run / SUMMARY, found)
-    distinct = "" if found["distinct_parts"] is None else f", distinct parts {found['distinct_parts']:.3f}"
-    print(
-        f"test: -ELBO {found['neg_elbo']:.2f} nats per image (reconstruction {found['reconstruction']:.2f}, "
-        f"KL {found['kl']:.2f}), squared error {found['mse']:.4f} per pixel{distinct}"
-    )
-    print(f"{outcome.steps} steps, {outcome.seconds / 60:.1f} minutes, {outcome.images_per_second:.0f} images/s")
-    print(f"run directory: {run}")
-    print("figures: " + " ".join(str(path) for path in paths))
-
-
-def _plain(value: Any) -> Any:
-    """Turn tuples into lists, which YAML has."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def command(arguments: Sequence[str]) -> None:
     """Read the command line and train."""
     parser = config_parser("train_svi", DESCRIPTION)
     parser.add_argument("--resume", default=argparse.SUPPRESS, help="Run directory to go on in, from its checkpoint.")
+    parser.add_argument("--help_all", action="store_true", default=argparse.SUPPRESS, help="Show all options and exit.")
+    if "--help_all" in arguments:
+        parser.print_help()
+        return
+    if {"-h", "--help"} & set(arguments):  # only then: --print_config leaves out what the help does
+        _shorten(parser)
     given, arguments = take_option("--resume", arguments)
-    resume = None if given is None else open_run(Path(given))
-    config, preset, _ = parse_config(parser, arguments, resume / CONFIG if resume else None)
+    resume = None if given is None else _open(Path(given))
+    config, preset, _ = parse_config(parser, arguments, None if resume is None else resume / "config.yaml")
     if resume is not None and (takes("--preset", arguments) or takes("--run", arguments)):
         raise UserError(f"--resume goes on in {resume} with its own settings: leave --preset and --run out")
     if resume is None and config.run is None:
         config = replace(config, run=new_run_name(preset))
     main(config, resume)
+
+
+def _shorten(parser: ArgumentParser) -> None:
+    """Leave all but the first options out of the help."""
+    for action in parser._actions:
+        if action.dest not in FIRST:
+            action.help = argparse.SUPPRESS
+    parser.usage = "%(prog)s [options]"
+
+
+def _open(path: Path) -> Path:
+    from rnp_pyro.checkpoint import open_run
+
+    return open_run(path)
 
 
 if __name__ == "__main__":

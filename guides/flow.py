@@ -15,6 +15,7 @@ from rnp_pyro.config import GuideConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder
 from rnp_pyro.precision import own_precision
+from rnp_pyro.programs import unique_name
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
 
@@ -37,7 +38,7 @@ class FlowGuide(PyroModule):
     """
 
     def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
-        super().__init__()
+        super().__init__(unique_name("guide"))
         self.encoder = encoder
         self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)
         self.couplings = nn.ModuleList(_coupling(latent_size, encoder.out_size) for _ in range(NUM_COUPLINGS))

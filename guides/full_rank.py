@@ -12,6 +12,7 @@ from guides.resnet import SMALLEST_SCALE, Decoder, Encoder
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.networks import ResNetEncoder
 from rnp_pyro.precision import own_precision
+from rnp_pyro.programs import unique_name
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
 
@@ -29,7 +30,7 @@ class FullRankGuide(PyroModule):
     """
 
     def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
-        super().__init__()
+        super().__init__(unique_name("guide"))
         self.encoder = encoder
         self.loc_and_factor = nn.Linear(encoder.out_size, latent_size + latent_size * (latent_size + 1) // 2)
         nn.init.zeros_(self.loc_and_factor.weight[2 * latent_size :])

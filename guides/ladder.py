@@ -27,6 +27,7 @@ from rnp_pyro.draw import Context, Draw
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder, keep_variance
 from rnp_pyro.program import ACTION_SIZE
+from rnp_pyro.programs import unique_name
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
 from rnp_pyro.sites import ACTION, STATE, kind_of
 from rnp_pyro.tree import Tree
@@ -77,7 +78,7 @@ class LadderGuide(PyroModule):
     """
 
     def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Unfolds, messages: Messages) -> None:
-        super().__init__()
+        super().__init__(unique_name("guide"))
         self.encoder = encoder
         self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)
         self.site = site

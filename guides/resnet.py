@@ -12,6 +12,7 @@ from torch import nn
 from guides.nodes import draw_nodes, tree_of
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.networks import ResNetEncoder
+from rnp_pyro.programs import unique_name
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
 
@@ -57,7 +58,7 @@ class ResNetGuide(PyroModule):
     """
 
     def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Tree | None = None) -> None:
-        super().__init__()
+        super().__init__(unique_name("guide"))
         self.encoder = encoder
         self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)
         self.site = site

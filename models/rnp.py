@@ -17,6 +17,7 @@ from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.draw import Context
 from rnp_pyro.errors import UserError
+from rnp_pyro.programs import check_images, unique_name
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.sites import IMAGE, PART_TERM
 from rnp_pyro.tree import Tree
@@ -34,7 +35,7 @@ class RNP(PyroModule):
     """
 
     def __init__(self, tree: Tree, likelihood: Likelihood, part_term: PartTerm | None = None) -> None:
-        super().__init__()
+        super().__init__(unique_name("rnp"))
         self.tree = tree
         self.likelihood = likelihood
         self.part_term = part_term
@@ -52,8 +53,12 @@ class RNP(PyroModule):
 
         Returns:
             The canvases, ``[*batch images C H W]``.
+
+        Raises:
+            UserError: If the images are of another shape, type or range.
         """
         tree = self.tree  # Read once: Pyro registers all its parameters each time.
+        check_images(images, tree.image_shape)
         prior = Normal(images.new_zeros(tree.latent_size), 1).to_event(1)
         with pyro.plate("images", images.shape[-4], dim=-1):
             z = pyro.sample(tree.root_site, prior)  # [*batch images] | [Z]

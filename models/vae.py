@@ -9,6 +9,7 @@ from models.likelihood import Likelihood, build_likelihood
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ConvDecoder
+from rnp_pyro.programs import check_images, unique_name
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.sites import IMAGE
 
@@ -22,13 +23,14 @@ class VAE(PyroModule):
     """
 
     def __init__(self, decoder: ConvDecoder, likelihood: Likelihood) -> None:
-        super().__init__()
+        super().__init__(unique_name("vae"))
         self.decoder = decoder
         self.likelihood = likelihood
 
     def forward(self, images: Float[Tensor, "images C H W"]) -> Float[Tensor, "*batch images C H W"]:
         """Draw z, decode, observe; arguments and result are those of the RNP."""
         decoder = self.decoder  # Read once: Pyro registers all its parameters each time.
+        check_images(images, decoder.image_shape)
         prior = Normal(images.new_zeros(decoder.latent_size), 1).to_event(1)
         with pyro.plate("images", images.shape[-4], dim=-1):
             z = pyro.sample(decoder.root_site, prior)  # [*batch images] | [Z]

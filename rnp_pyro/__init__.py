@@ -1,1 +1,34 @@
-"""Recursive Neural Programs: the deterministic core, torch only. Start at models/rnp.py."""
+"""Recursive Neural Programs: the deterministic core, torch only. Start at models/rnp.py.
+
+The library's door, resolved on first use so that importing the core imports neither Pyro nor torch:
+``rnp_pyro.fit(images)`` trains, ``rnp_pyro.load(path)`` opens a trained run (docs/library.md).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnp_pyro.api.fitting import fit
+    from rnp_pyro.api.run import Run, load
+    from rnp_pyro.errors import UserError
+
+__version__ = "0.1.0"
+
+__all__ = ["Run", "UserError", "__version__", "fit", "load"]
+
+_DOOR = {
+    "fit": "rnp_pyro.api.fitting",
+    "load": "rnp_pyro.api.run",
+    "Run": "rnp_pyro.api.run",
+    "UserError": "rnp_pyro.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOOR:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_DOOR[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_DOOR})

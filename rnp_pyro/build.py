@@ -18,6 +18,7 @@ from rnp_pyro.node_scales import NodeScales
 from rnp_pyro.patches import PATCH_DECODERS
 from rnp_pyro.patches.primitives import BLANK, names
 from rnp_pyro.program import network_shapes
+from rnp_pyro.shapes import ByteImages
 from rnp_pyro.tree import Tree
 
 
@@ -66,6 +67,14 @@ def weights_to_come(config: Config) -> Config:
     """Return a run's settings as they are built where its weights are loaded afterwards: no file is read for them."""
     tree = replace(config.model.tree, primitives=tuple(BLANK for _ in names(config.model.tree)))
     return replace(config, model=replace(config.model, tree=tree))
+
+
+def start_like(config: Config, images: ByteImages) -> Config:
+    """Return settings whose patches start as bright as the images are on average, where they do not say otherwise."""
+    if config.model.tree.ink is not None:
+        return config
+    ink = round(images.double().mean().item() / 255, 6)
+    return replace(config, model=replace(config.model, tree=replace(config.model.tree, ink=ink)))
 
 
 def check_tree(config: TreeConfig, latent_size: int) -> None:

@@ -9,6 +9,7 @@ from math import prod
 import torch.nn.functional as F
 from torch import nn
 
+from rnp_pyro.programs import check_images
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor, flatten_batch
 from rnp_pyro.sites import root_site
 
@@ -64,6 +65,7 @@ class ResNetEncoder(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int]) -> None:
         super().__init__()
+        self.image_shape = image_shape
         channels, height, width = image_shape
         blocks = []
         for stride in BLOCK_STRIDES:
@@ -74,7 +76,12 @@ class ResNetEncoder(nn.Module):
         self.linear = _linear_stack([features] + [LINEAR_SIZE] * NUM_LINEAR)
 
     def forward(self, image: Canvas) -> Float[Tensor, "*batch 64"]:
-        """Map images to features."""
+        """Map images to features.
+
+        Raises:
+            UserError: If the images are of another shape, type or range.
+        """
+        check_images(image, self.image_shape, batched=False)
         features = self.linear(self.blocks(flatten_batch(image, 3)).flatten(-3))
         return features.reshape(*image.shape[:-3], self.out_size)
 

@@ -7,7 +7,7 @@ from guides import GUIDES
 from inference.objectives import OBJECTIVES
 from models import MODELS
 from models.likelihood import LIKELIHOODS
-from rnp_pyro.node_scales import NodeLatents
+from rnp_pyro.choices import NodeLatents
 
 
 class Combination(NamedTuple):

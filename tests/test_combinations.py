@@ -13,10 +13,10 @@ from pyro import poutine
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import Adam
 
-from examples.shared.pair import Pair, build_pair
 from inference.objectives import build_objective
 from inference.objectives.elbo import WeighLatents
 from inference.refinement import Refinement, refined
+from rnp_pyro.api.pair import Pair, build_pair
 from rnp_pyro.config import Config, GuideConfig, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.recall import remembering

@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import tokenize
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,14 @@ def test_imports_go_one_way():
     assert "0 broken" in found.stdout
 
 
+def test_the_contract_of_the_core_names_all_of_it():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (contract,) = (one for one in settings["contracts"] if "pyro" in one.get("forbidden_modules", ()))
+    beside = {"__init__", "__pycache__", "py", "api"}
+    found = {path.stem for path in (ROOT / "rnp_pyro").iterdir() if path.suffix in ("", ".py")} - beside
+    assert set(contract["source_modules"]) == {f"rnp_pyro.{module}" for module in found}
+
+
 IMPORTING = """
 import importlib, pkgutil, random, sys
 import numpy, torch, matplotlib
@@ -93,10 +102,18 @@ def state():
         **{name: get() for name, get in settings.items()},
     }
 
-def import_all(package):
+def find(package, wanted):
+    "Find a package's modules without importing any that is not wanted."
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
+        if wanted(module.name):
+            yield module.name
+            if module.ispkg:
+                yield from find(module.name, wanted)
+
+def import_all(package, wanted=lambda name: True):
     "Import a package and all its modules, and look whether anything else has changed."
     before = state()
-    names = [module.name for module in pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".")]
+    names = list(find(package, wanted))
     for name in names:
         importlib.import_module(name)
     after = state()
@@ -104,10 +121,11 @@ def import_all(package):
     assert not changed, (package, changed)
     return len(names)
 
-modules = import_all("rnp_pyro")
+modules = import_all("rnp_pyro", lambda name: not name.startswith("rnp_pyro.api"))
 assert "pyro" not in sys.modules, "the core works without Pyro"
 import pyro
 settings = {"pyro": pyro.settings.get, "pyro parameters": lambda: sorted(pyro.get_param_store().keys())}
+modules += import_all("rnp_pyro", lambda name: name.startswith("rnp_pyro.api"))
 print(modules + sum(map(import_all, ("models", "guides", "inference", "examples"))))
 assert "matplotlib.pyplot" not in sys.modules, "pyplot chooses a backend for the whole process"
 """

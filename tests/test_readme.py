@@ -39,6 +39,7 @@ def test_library_example_runs_and_prints_a_shape(capsys):
     pyro.clear_param_store()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("page", "block", "module", "node_latents"),
     [
@@ -70,6 +71,7 @@ def test_the_guide_example_refuses_a_model_without_random_nodes():
             namespace["build"](GuideConfig(), MODELS[name](ModelConfig(name=name), (1, 28, 28)).decoder)
 
 
+@pytest.mark.thorough
 def test_pyros_own_guides_example(capsys):
     pyro.clear_param_store()
     exec(compile(blocks(GUIDES_PAGE)[0], str(GUIDES_PAGE), "exec"), {})
@@ -90,6 +92,6 @@ def test_the_readme_names_every_command():
 
 def test_readme_names_every_preset():
     text = README.read_text(encoding="utf-8")
-    presets = [path.stem for path in (README.parent / "examples" / "presets").glob("*.yaml")]
+    presets = [path.stem for path in (README.parent / "rnp_pyro" / "api" / "presets").glob("*.yaml")]
     assert presets
     assert all(f"`{preset}`" in text for preset in presets)

@@ -15,7 +15,8 @@ FILES = sorted((ROOT / "tests").rglob("test_*.py"))
 LATER = {"thorough", "slow"}
 """Markers of tests that `pytest` alone leaves out."""
 
-TRAINING = {"train", "grey_run", "colour_run", "vae_run"}
+SHARED = {"grey_run", "colour_run", "vae_run"}
+TRAINING = {"train", *SHARED}
 """Fixtures that train; of the runs that tests share, the fast tier trains one: ``digits_run``."""
 
 PROCESSES = {"subprocess.run", "subprocess.Popen"}
@@ -80,7 +81,7 @@ def test_what_trains_or_starts_processes_is_marked(path: Path):
     for test, marks in marked(path):
         values = [part for decorator in test.decorator_list for part in ast.walk(decorator)]
         named = {part.value for part in values if isinstance(part, ast.Constant)}
-        asked = {argument.arg for argument in test.args.args}.union(named) & TRAINING
+        asked = {argument.arg for argument in test.args.args} & TRAINING | named & SHARED
         started = calls(test, helpers) & PROCESSES
         assert marks & LATER or not asked | started, f"{test.name} uses {asked | started}: mark it thorough"
 

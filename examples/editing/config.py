@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from examples.shared.chosen import Split
+from examples.shared.choice import Split
 from rnp_pyro.errors import UserError
 
 MOST_STEPS = 64
@@ -39,6 +39,8 @@ class EditConfig:
         steps: interpolate: images from one end to the other, at least 2.
         level: truncate: level of the nodes that become leaves; 1 cuts the sub-parts off.
         overwrite: Replace files that exist.
+        data: Where the run's images are now; default: where they were.
+        data_dir: Folder of the public data sets, if it moved.
     """
 
     run: str
@@ -58,6 +60,8 @@ class EditConfig:
     steps: int = 9
     level: int = 1
     overwrite: bool = False
+    data: str | None = None
+    data_dir: str | None = None
 
 
 def check(config: EditConfig) -> str:

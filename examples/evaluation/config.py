@@ -40,6 +40,8 @@ class EvaluateConfig:
             posterior predictive check, NAME_khat.png and NAME_posterior_predictive.png.
         overwrite: Replace files that exist.
         accelerator: Where to compute: cpu, cuda, mps, ..., or auto: what the machine has.
+        data: Where the run's images are now; default: where they were.
+        data_dir: Folder of the public data sets, if it moved.
     """
 
     run: str
@@ -55,6 +57,8 @@ class EvaluateConfig:
     arviz: str | None = None
     overwrite: bool = False
     accelerator: str = "auto"
+    data: str | None = None
+    data_dir: str | None = None
 
 
 def check_evaluation(config: EvaluateConfig) -> None:

@@ -1,12 +1,13 @@
 """What ``reference_posterior`` is told, and what it refuses before anything is computed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from examples.evaluation.config import MOST_PARTICLES
 from examples.shared.cli import check_output
-from examples.shared.run import Run
 from rnp_pyro.errors import UserError
+from rnp_pyro.seeds import check_seed
 
 IMAGE_FORMATS = (".png", ".pdf", ".svg")
 
@@ -31,10 +32,12 @@ class ReferenceConfig:
             these settings, are taken from it: a command that was interrupted goes on where it was.
         figure: File to draw the guide against the chains in, PNG, PDF or SVG; replaced if it exists.
         markdown: File to write the table to as Markdown, for a document; replaced if it exists.
+        data: Where the run's images are now; default: where they were.
+        data_dir: Folder of the public data sets, if it moved.
     """
 
     run: str
-    images: tuple[int, ...] = (0, 1, 2, 3, 4)
+    images: Sequence[int] = (0, 1, 2, 3, 4)
     chains: int = 4
     warmup: int = 50
     draws: int = 150
@@ -47,6 +50,8 @@ class ReferenceConfig:
     json: str | None = None
     figure: str | None = None
     markdown: str | None = None
+    data: str | None = None
+    data_dir: str | None = None
 
 
 LEAST = {
@@ -74,35 +79,9 @@ def check(config: ReferenceConfig) -> None:
             raise UserError(f"--{name} must be at least {least}, got {value}")
     if config.particles > MOST_PARTICLES:
         raise UserError(f"--particles must be at most {MOST_PARTICLES:,}, got {config.particles:,}")
-    if config.seed >= 2**63:
-        raise UserError(f"--seed must be within [0, 2^63), got {config.seed}")
+    check_seed("--seed", config.seed)
     for option, file in {"--json": config.json, "--figure": config.figure, "--markdown": config.markdown}.items():
         if file is not None:
             check_output(option, Path(file), overwrite=True)
     if config.figure is not None and Path(config.figure).suffix not in IMAGE_FORMATS:
         raise UserError(f"--figure must end in one of {', '.join(IMAGE_FORMATS)}, got {config.figure}")
-
-
-def check_images(config: ReferenceConfig, run: Run) -> None:
-    """Refuse runs with other latents, images that the run does not have, and draws too few for its latent.
-
-    Raises:
-        UserError: In one line, with what was expected and what came.
-    """
-    if run.config.model.node_latents != "none" or run.config.guide.name == "flow":
-        raise UserError(
-            "expected a run whose only latent is the root's, with a normal guide, got "
-            f"{run.path} with node_latents {run.config.model.node_latents} and guide {run.config.guide.name}"
-        )
-    last = len(run.data.test) - 1
-    for image in config.images:
-        if not 0 <= image <= last:
-            raise UserError(f"--images must be within 0 to {last}, the test images of {run.data.name}, got {image}")
-    if not config.images or len(set(config.images)) < len(config.images):
-        raise UserError(f"--images must name one or more images, each once, got {list(config.images)}")
-    needed = run.pair.model.decoder.latent_size + 1
-    if config.chains * config.draws < needed:
-        raise UserError(
-            f"expected at least {needed} draws of all chains together, for the covariance of as many dimensions less "
-            f"one, got {config.chains} --chains of {config.draws} --draws"
-        )

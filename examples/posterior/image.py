@@ -7,14 +7,16 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from examples.posterior.config import ReferenceConfig
 from examples.shared.parallel import Advance
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import Run, open_trained
 from inference.estimates import Estimate, log_mean
 from inference.posterior.annealing import AnnealingSettings, Starts, anneal
 from inference.posterior.gaps import Gaps, GapSettings, guide_posterior, split_gap
 from inference.posterior.log_joint import log_joint
 from inference.posterior.mcmc import ChainDraws, NutsSettings, sample_posterior
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.streams import derive_seed
 
@@ -30,6 +32,8 @@ class Piece:
 
     Args:
         run: The run directory.
+        data: Where its images are now; None: where they were.
+        data_dir: Folder of the public data sets, if it moved.
         image: The image's number in the test split.
         chains: How many.
         seed: The user's.
@@ -39,6 +43,8 @@ class Piece:
     """
 
     run: str
+    data: str | None
+    data_dir: str | None
     image: int
     chains: int
     seed: int
@@ -54,7 +60,7 @@ def examine(piece: Piece, advance: Advance) -> dict[str, Any]:
         What the JSON file holds for the image; see :func:`as_json`.
     """
     begin = time.perf_counter()
-    run = _opened(piece.run)
+    run = _opened(piece.run, piece.data, piece.data_dir)
     target = log_joint(run.pair.model, observed_images(run, [piece.image])[0])
     guide = guide_posterior(run.pair.guide, target)
     seed = derive_seed(piece.seed, piece.image)
@@ -67,6 +73,31 @@ def examine(piece: Piece, advance: Advance) -> dict[str, Any]:
     gaps = split_gap(target, guide, reference.z, piece.gaps, seed, steps.tick)
     seconds = time.perf_counter() - begin
     return as_json(piece.image, starts, reference, (guide.mean, guide.stddev), gaps, seconds)
+
+
+def check_images(config: ReferenceConfig, run: Run) -> None:
+    """Refuse runs with other latents, images that the run does not have, and draws too few for its latent.
+
+    Raises:
+        UserError: In one line, with what was expected and what came.
+    """
+    if run.config.model.node_latents != "none" or run.config.guide.name == "flow":
+        raise UserError(
+            "expected a run whose only latent is the root's, with a normal guide, got "
+            f"{run.path} with node_latents {run.config.model.node_latents} and guide {run.config.guide.name}"
+        )
+    last = len(run.data.test) - 1
+    for image in config.images:
+        if not 0 <= image <= last:
+            raise UserError(f"--images must be within 0 to {last}, the test images of {run.data.name}, got {image}")
+    if not config.images or len(set(config.images)) < len(config.images):
+        raise UserError(f"--images must name one or more images, each once, got {list(config.images)}")
+    needed = run.pair.model.decoder.latent_size + 1
+    if config.chains * config.draws < needed:
+        raise UserError(
+            f"expected at least {needed} draws of all chains together, for the covariance of as many dimensions less "
+            f"one, got {config.chains} --chains of {config.draws} --draws"
+        )
 
 
 def observed_images(run: Run, numbers: list[int]) -> Canvas:
@@ -129,9 +160,9 @@ def _annealed(starts: Starts) -> Estimate:
 
 
 @lru_cache(maxsize=1)
-def _opened(run: str) -> Run:
+def _opened(run: str, data: str | None, data_dir: str | None) -> Run:
     """Open a run once in each process."""
-    return open_trained(Path(run))
+    return open_trained(Path(run), data=data, data_dir=data_dir)
 
 
 class _Meter:

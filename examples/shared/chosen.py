@@ -4,19 +4,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
-from jsonargparse import ArgumentParser
 
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import Run
+from examples.shared.choice import Split
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import Run
 from rnp_pyro.data import binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.like import read_like
 from rnp_pyro.shapes import ByteImages, Canvas, Float, Tensor, UInt8
-
-Split = Literal["test", "train", "validation"]
 
 
 @dataclass(frozen=True)
@@ -50,31 +47,13 @@ class Chosen:
         return binarise_fixed(self.grey, EVALUATION_SEED, torch.tensor(self.noise))
 
 
-def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
-    """Add the options that name images; ``files`` is the one that takes files."""
-    parser.add_argument(
-        "--index", nargs="+", type=int, default=[], metavar="N", help="Numbers of images in the split, from 0."
-    )
-    parser.add_argument(
-        files, nargs="+", type=str, default=[], metavar="FILE", help="Image files of your own, of any size."
-    )
-    parser.add_argument("--split", type=Split, default="test", help="Which of the run's images --index counts.")
-    parser.add_argument(
-        "--as_is",
-        type=bool,
-        default=False,
-        help="Take a file's pixels as they are (bright ink on black expected), scaled to fit; by default a run on "
-        "MNIST tells ink from paper, crops, scales and centres.",
-    )
-
-
 def choose(run: Run, index: Sequence[int], files: Sequence[str], split: Split, as_is: bool) -> Chosen:
     """Collect the named images; those of the run first.
 
     Raises:
         UserError: If a number is none of the split, or a file is no image.
     """
-    images: ByteImages = getattr(run.data, split)
+    images: ByteImages = getattr(run.data, split) if index else torch.zeros(0, *run.image_shape, dtype=torch.uint8)
     for number in index:
         if not 0 <= number < len(images):
             raise UserError(
@@ -98,8 +77,8 @@ def _read(run: Run, path: Path, as_is: bool) -> tuple[ByteImages, UInt8[Tensor, 
         raise UserError(f"expected an image file, got {path}, which does not exist")
     if path.is_dir():
         raise UserError(f"expected an image file, got the folder {path}: name its files")
-    channels, rows, _ = run.data.image_shape
-    like = read_like(path, rows, channels, run.data.appearance, as_is)
+    channels, rows, _ = run.image_shape
+    like = read_like(path, rows, channels, run.record.appearance, as_is)
     return like.pixels, like.shown, like.note
 
 

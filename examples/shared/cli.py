@@ -1,119 +1,27 @@
-"""The command line: dataclass settings, presets, and errors in one line with exit status 2."""
+"""The command line: parsers, errors in one line with exit status 2, and files that cannot be written.
 
-import argparse
+Nothing here imports torch: help, and an option that is refused, are answered at once.
+"""
+
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser
 
-from examples.shared.plain_errors import plain
-from rnp_pyro.config import Config
-from rnp_pyro.data_sets import data_help
+from rnp_pyro.api.plain_errors import plain
+from rnp_pyro.api.settings import make_parser as make_parser
 from rnp_pyro.errors import UserError
-from rnp_pyro.tree_sizes import canvas_sizes_for, patch_size_for
 
-BUDGETS = ("minutes", "steps", "epochs", "schedule")
-DEFAULT_PRESET = "quickstart"
-NO_SETTINGS = ("preset", "resume")
-"""Options for the command line alone: see :func:`take_option`."""
-
-AS_BEFORE = ["--invert=false", "--white=full"]
-"""What a run's settings mean that were written when these did not exist."""
+Settings = TypeVar("Settings")
 
 
-def preset_names() -> list[str]:
-    """List the packaged presets."""
-    files = resources.files("examples.presets").iterdir()
-    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
-
-
-def make_parser(command: str, description: str) -> ArgumentParser:
-    """Make a parser whose errors are exceptions."""
-    return ArgumentParser(
-        prog=f"python -m examples.{command}", description=description, exit_on_error=False, allow_abbrev=False
-    )
-
-
-def config_parser(command: str, description: str) -> ArgumentParser:
-    """Make a parser with every field of :class:`Config`, ``--preset``, ``--config`` and ``--print_config``."""
-    parser = make_parser(command, description)
-    names = ", ".join(preset_names())
-    parser.add_argument("--preset", default=argparse.SUPPRESS, help=f"Packaged settings to start from: {names}.")
-    parser.add_argument(
-        "--config", action=ActionConfigFile, help="YAML file of settings, of the form that --print_config prints."
-    )
-    parser.add_class_arguments(Config, None)
-    next(action for action in parser._actions if action.dest == "data").help = data_help()
-    return parser
-
-
-def parse_config(
-    parser: ArgumentParser, arguments: Sequence[str], base: Path | None = None
-) -> tuple[Config, str, Namespace]:
-    """Read settings: a preset or base file first, then ``--config`` files, then options.
-
-    Args:
-        parser: Made by :func:`config_parser`, perhaps with more options.
-        arguments: The command line.
-        base: A file of settings to start from in place of a preset.
-
-    Returns:
-        The settings, the preset's name, and whatever other options the parser has.
-
-    Raises:
-        UserError: If there is no such preset, or a file is not text.
-        ArgumentError: If an option or a file does not fit.
-    """
-    named, arguments = take_option("--preset", arguments)
-    preset = DEFAULT_PRESET if named is None else named
-    start = base or preset_file(preset)
-    explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
-    # A budget on the command line replaces the files', whichever of the four it is.
-    cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
-    given = [f"--config={start}", *arguments, *cleared]
-    before = AS_BEFORE if base else _sizes(_parse(parser, given))
-    values = _parse(parser, [*before, *given])
-    for other in explicit:
-        if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
-            raise UserError(f"--train.schedule is a budget itself: leave --train.{other} out")
-    names = {field.name for field in fields(Config)}
-    others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
-    return Config(**{name: getattr(values, name) for name in names}), preset, others
-
-
-def preset_file(name: str) -> Path:
-    """Find a packaged preset.
-
-    Raises:
-        UserError: If there is none of that name.
-    """
-    if name not in preset_names():
-        raise UserError(f"unknown preset {name}: expected one of {', '.join(preset_names())}")
-    return Path(str(resources.files("examples.presets").joinpath(f"{name}.yaml")))
-
-
-def take_option(option: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Remove an option that is no setting, with its value, from a command line; the last one counts."""
-    taken, left, rest = None, [], iter(arguments)
-    for argument in rest:
-        if argument == option:
-            taken = next(rest, "")
-        elif argument.startswith(f"{option}="):
-            taken = argument.removeprefix(f"{option}=")
-        else:
-            left.append(argument)
-    return taken, left
-
-
-def run_command(command: Callable[[Sequence[str]], Any]) -> None:
-    """Run a command; bad input ends in one line and exit status 2."""
+def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
+    """Run a command, by default on the process's arguments; bad input ends in one line and exit status 2."""
     try:
-        command(sys.argv[1:])
+        command(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
         _fail(one_line(error))
     except ArgumentError as error:
@@ -126,36 +34,24 @@ def run_command(command: Callable[[Sequence[str]], Any]) -> None:
         sys.exit(130)
 
 
-def _sizes(values: Namespace) -> list[str]:
-    """Return options for the sizes that suit the images, in force where nothing else names them."""
-    size, levels = values.image_size, len(values.model.tree.num_steps)
-    return [
-        f"--model.tree.canvas_sizes={list(canvas_sizes_for(size, levels))}",
-        f"--model.tree.patch_size={patch_size_for(size, levels)}",
-    ]
+def add_run(parser: ArgumentParser, data: bool = True) -> None:
+    """Add the run directory, and unless ``data`` is false where its images are now."""
+    parser.add_argument("run", metavar="RUN", type=str, help="Run directory that train_svi wrote, its training ended.")
+    if data:
+        parser.add_argument(
+            "--data",
+            type=str,
+            metavar="DATA",
+            help="Where the run's images are now, as in train_svi, such as folder:PATH; default: where they were.",
+        )
+        parser.add_argument("--data_dir", type=str, metavar="DIR", help="Folder of the public data sets, if it moved.")
 
 
-def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
-    """Parse what is left when the options that are no settings have been taken."""
-    try:
-        values = parser.parse_args(arguments)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"expected a settings file of plain YAML: {error}") from None
-    for name in NO_SETTINGS:
-        if name in values:
-            raise UserError(f"a settings file cannot hold {name}: give it on the command line, with --{name}")
-    _check_groups(values, Config)
-    return parser.instantiate(values)
-
-
-def _check_groups(values: Namespace, settings: type, prefix: str = "--") -> None:
-    """Refuse a file's ``model: 3``, which the parser would take for no settings at all."""
-    for field in fields(settings):
-        if isinstance(field.type, type) and is_dataclass(field.type):
-            group = values[field.name]
-            if not isinstance(group, Namespace):
-                raise UserError(f"{prefix}{field.name}: expected names and values of settings, got {group}")
-            _check_groups(group, field.type, f"{prefix}{field.name}.")
+def read_options(parser: ArgumentParser, settings: type[Settings], arguments: Sequence[str]) -> Settings:
+    """Read a command line into settings; fields that the parser has no option for yet get one."""
+    given = {action.dest for action in parser._actions}
+    parser.add_class_arguments(settings, None, skip=given)  # pyright: ignore[reportArgumentType]
+    return settings(**vars(parser.instantiate(parser.parse_args(list(arguments)))))
 
 
 def one_line(error: UserError) -> str:
@@ -166,11 +62,6 @@ def one_line(error: UserError) -> str:
 def _fail(message: str) -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
-
-
-def takes(option: str, arguments: Sequence[str]) -> bool:
-    """Return whether a command line has an option."""
-    return any(argument == option or argument.startswith(f"{option}=") for argument in arguments)
 
 
 def check_output(option: str, path: Path, overwrite: bool) -> None:
@@ -187,3 +78,16 @@ def check_output(option: str, path: Path, overwrite: bool) -> None:
         raise UserError(f"{path} exists: choose another file with {option}, or replace it with --overwrite true")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"cannot write {path}: the folder {path.parent} is not writable; choose another with {option}")
+
+
+def check_files(paths: Sequence[Path], overwrite: bool) -> None:
+    """Refuse folders that cannot be written to, and files that exist, before anything is computed.
+
+    Raises:
+        UserError: If there are any.
+    """
+    for path in paths:
+        if any(above.exists() and not above.is_dir() for above in path.parents):
+            raise UserError(f"expected a folder to write to with --out, got {path.parent}, which is or lies in a file")
+        if path.exists() and not overwrite:
+            raise UserError(f"{path} exists: choose another folder with --out, or replace it with --overwrite true")

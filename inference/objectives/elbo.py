@@ -103,6 +103,11 @@ def check_closed_kl(model_trace: Trace, guide_trace: Trace) -> None:
     """
     priors = random_sites(model_trace)
     for name, site in random_sites(guide_trace).items():
+        if name not in priors:
+            raise UserError(
+                f"analytic_kl needs a guide that draws the model's latents alone, got {name} as well: expected "
+                "--train.objective elbo"
+            )
         try:
             kl_divergence(site["fn"], priors[name]["fn"])
         except NotImplementedError:

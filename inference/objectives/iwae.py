@@ -31,6 +31,7 @@ from typing import Any
 import pyro
 import torch
 from pyro import poutine
+from pyro.distributions import Delta, Independent
 from pyro.infer import ELBO
 from pyro.poutine import Trace
 from torch import nn
@@ -75,8 +76,8 @@ class ImportanceWeightedELBO(ELBO):
         alone: the bound and the aid to training keep the proportion that they have in each particle.
 
         Raises:
-            UserError: If the doubly reparameterized gradient is asked for latents of different weights, or for a guide
-                that is no module.
+            UserError: If the guide has no density for each image. For the doubly reparameterized gradient also if the
+                latents' weights differ, or if the guide is not a module or has points in place of draws.
         """
         gate = Gate()
         with pyro.plate("particles", self.num_particles, dim=-2):
@@ -84,6 +85,7 @@ class ImportanceWeightedELBO(ELBO):
                 model_trace, guide_trace = _rescored(model, guide, images, gate)
             else:
                 model_trace, guide_trace = self._get_trace(model, guide, (images,), {})
+        _check_per_image(guide_trace, images.shape[-4])
         guide_trace.compute_log_prob()
         model_trace.compute_log_prob()
         self.terms = bound_terms(model_trace, guide_trace)
@@ -148,12 +150,51 @@ def _rescored(model: Any, guide: Any, images: Canvas, gate: Gate) -> tuple[Trace
             f"iwae_dreg fixes a guide's parameters to score its draws: expected a PyroModule, got {guide!r}"
         )
     drawn: Any = poutine.trace(guide).get_trace(images)
+    _check_drawn(drawn)
     for name, site in random_sites(drawn).items():
         drawn.nodes[name] = {**site, "value": gate(site["value"])}
     model_trace = poutine.trace(poutine.replay(model, trace=drawn)).get_trace(images)
     with fixed(guide.parameters()):
         guide_trace = poutine.trace(poutine.replay(guide, trace=drawn)).get_trace(images)
     return model_trace, guide_trace
+
+
+def _check_per_image(guide_trace: Trace, num_images: int) -> None:
+    """Refuse a guide with one density of all images: its particles have no weight for each of them.
+
+    Raises:
+        UserError: In one line, with the site.
+    """
+    for name, site in random_sites(guide_trace).items():
+        if tuple(site["fn"].batch_shape)[-1:] != (num_images,):
+            raise UserError(
+                f"weighing particles needs a guide that draws image by image, got {name} of all images at once: "
+                "expected --train.objective elbo"
+            )
+
+
+def _check_drawn(drawn: Trace) -> None:
+    """Refuse a guide with points that it does not draw: the score's part, traded above for a derivative, is not there.
+
+    Raises:
+        UserError: In one line, with the site.
+    """
+    sites = random_sites(drawn)
+    # Pyro's AutoNormal draws an auxiliary site, and sets the latent to a function of it.
+    if any(site["infer"].get("is_auxiliary", False) for site in sites.values()):
+        return
+    for name, site in sites.items():
+        if _is_point(site["fn"]):
+            raise UserError(
+                f"iwae_dreg needs a guide that draws its latents, got a point at {name}: expected "
+                "--train.objective elbo"
+            )
+
+
+def _is_point(fn: Any) -> bool:
+    while isinstance(fn, Independent):
+        fn = fn.base_dist
+    return isinstance(fn, Delta)
 
 
 def _log_prob(trace: Trace, wanted: Callable[[str], bool]) -> Float[Tensor, "particles images"]:

@@ -132,7 +132,7 @@ def refused(call: Call, tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave figures out, which take most of a tiny run's time."""
-    monkeypatch.setattr("examples.train_svi.draw_figures", lambda *arguments: [])
+    monkeypatch.setattr("rnp_pyro.api.training.draw_figures", lambda *arguments: [])
 
 
 SaveImages = Callable[..., Path]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from examples.ablate_guides import main
+from examples.ablation.ablate import main
 from examples.ablation.plan import AblateConfig, make_plan
 from examples.ablation.table import table
 from inference.training.loop import train
@@ -133,7 +133,7 @@ def test_an_interrupt_in_a_runs_last_step_stops_the_ablation(call, quick: list[s
         return outcome
 
     with monkeypatch.context() as patch:
-        patch.setattr("examples.train_svi.train", interrupted)
+        patch.setattr("rnp_pyro.api.training.train", interrupted)
         assert call("ablate_guides", *options).status == 130
     assert (out / "resnet_elbo_none_seed0" / "summary.json").is_file()
     assert not (out / "resnet_elbo_none_seed1").exists()

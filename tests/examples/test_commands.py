@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import examples
-from examples.shared.cli import preset_names
+from rnp_pyro.api.settings import preset_names
 
 COMMANDS = {
     "tiny_rnp": ["--steps=2", "--out={folder}/tiny.png"],

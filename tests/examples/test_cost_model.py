@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from examples.cost_model import CostConfig, count_flop, main
+from examples.benchmarking.config import CostConfig
+from examples.benchmarking.cost_model import count_flop, main
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.program import decoder_heads, network_shapes

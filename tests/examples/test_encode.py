@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from examples.encode import EncodeConfig, encode, main
-from examples.shared.pair import Pair
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import open_trained
+from examples.encoding.config import EncodeConfig
+from examples.encoding.encode import encode, main
 from inference.bounds import latent_means
 from inference.refinement import UNREFINED
+from rnp_pyro.api.pair import Pair
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import open_trained
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_splits(call, digits_run, opened, out, split):
 def test_a_code_depends_neither_on_the_limit_nor_on_chunks(opened, monkeypatch):
     images = opened.pair.prepare_fixed(opened.data.test[:7], EVALUATION_SEED)
     whole = encode(opened.pair, images)
-    monkeypatch.setattr("examples.encode.CHUNK", 3)
+    monkeypatch.setattr("rnp_pyro.api.encoding.CHUNK", 3)
     for name, values in encode(opened.pair, images).items():
         assert torch.allclose(values, whole[name], atol=1e-5), name
     for name, values in encode(opened.pair, images[:2]).items():

@@ -9,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from examples import evaluate
-from examples.evaluate import EvaluateConfig, main
-from examples.shared.report import EVALUATION_SEED
-from examples.shared.run import open_trained
+from examples.evaluation import evaluate
+from examples.evaluation.config import EvaluateConfig
+from examples.evaluation.evaluate import main
 from inference.arviz_export import read_netcdf
 from inference.importance import Sampling, bound, log_weights
+from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.run import open_trained
 
 KEYS = [
     "neg_elbo", "nll", "nll_standard_error", "nll_psis", "nll_psis_standard_error", "kl", "kl_standard_error",
@@ -272,7 +273,7 @@ def test_a_disk_that_is_full(call, digits_run, tmp_path: Path, monkeypatch: pyte
     file = tmp_path / "numbers.json"
     done = call("evaluate", digits_run[0], "--particles=1", "--images=1", "--json", file)
     assert done.status == 2
-    assert done.err == f"error: cannot write {file}: No space left on device\n"
+    assert done.err == f"error: cannot write to {file}: No space left on device\n"
     assert "-ELBO" in done.out
     assert not list(tmp_path.iterdir())
 

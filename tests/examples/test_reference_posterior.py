@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from examples import reference_posterior
-from examples.posterior.config import ReferenceConfig, check_images
-from examples.posterior.image import _Meter, observed_images
-from examples.reference_posterior import main
-from examples.shared.run import open_trained
+from examples.posterior import reference
+from examples.posterior.config import ReferenceConfig
+from examples.posterior.image import _Meter, check_images, observed_images
+from examples.posterior.reference import main
 from inference.posterior.annealing import AnnealingSettings
 from inference.posterior.mcmc import NutsSettings
+from rnp_pyro.api.run import open_trained
 from rnp_pyro.errors import UserError
 
 TINY = (
@@ -41,9 +41,9 @@ def without_clock(found: dict) -> list[dict]:
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few and short moves: what chains draw does not matter here."""
-    monkeypatch.setattr(reference_posterior, "NutsSettings", partial(NutsSettings, max_tree_depth=2))
+    monkeypatch.setattr(reference, "NutsSettings", partial(NutsSettings, max_tree_depth=2))
     hasty = partial(AnnealingSettings, kept=0.3, leapfrogs=2, settling=2)
-    monkeypatch.setattr(reference_posterior, "AnnealingSettings", hasty)
+    monkeypatch.setattr(reference, "AnnealingSettings", hasty)
 
 
 @pytest.fixture
@@ -118,14 +118,14 @@ def test_one_chain_is_printed_without_rhat(call, digits_run):
 
 @pytest.mark.thorough
 def test_what_is_done_is_kept_when_the_rest_fails(digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    examine, out = reference_posterior.examine, tmp_path / "reference.json"
+    examine, out = reference.examine, tmp_path / "reference.json"
 
     def fail_at_2(piece, advance):
         if piece.image == 2:
             raise KeyboardInterrupt
         return examine(piece, advance)
 
-    monkeypatch.setattr(reference_posterior, "examine", fail_at_2)
+    monkeypatch.setattr(reference, "examine", fail_at_2)
     config = ReferenceConfig(
         str(digits_run[0]), (5, 2), 2, 3, 6, 4, 40, 3, 10, processes=1, json=str(out), figure=str(tmp_path / "x.png")
     )
@@ -137,13 +137,13 @@ def test_what_is_done_is_kept_when_the_rest_fails(digits_run, tmp_path: Path, mo
 
 @pytest.mark.thorough
 def test_an_interrupted_command_goes_on(call, digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    out, examined, examine = tmp_path / "reference.json", [], reference_posterior.examine
+    out, examined, examine = tmp_path / "reference.json", [], reference.examine
 
     def note(piece, advance):
         examined.append(piece.image)
         return examine(piece, advance)
 
-    monkeypatch.setattr(reference_posterior, "examine", note)
+    monkeypatch.setattr(reference, "examine", note)
     call("reference_posterior", digits_run[0], *TINY, "--images", 3, "--json", out)
     first = numbers(out)["images"]
     done = call("reference_posterior", digits_run[0], *TINY, "--images", 1, 3, "--json", out)
@@ -213,7 +213,7 @@ def test_a_disk_that_is_full(digits_run, tmp_path: Path, monkeypatch: pytest.Mon
     def full(path, value):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(reference_posterior, "write_json", full)
+    monkeypatch.setattr(reference, "write_json", full)
     config = ReferenceConfig(
         str(digits_run[0]), (0,), 2, 3, 6, 4, 40, 3, 10, processes=1, json=str(tmp_path / "x.json")
     )

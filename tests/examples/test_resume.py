@@ -11,7 +11,7 @@ import yaml
 from run_files import UNDRAWN, files, summary_of
 from safetensors.torch import load_file
 
-from examples.shared.pair import Pair
+from rnp_pyro.api.pair import Pair
 from rnp_pyro.checkpoint import read_metrics
 
 

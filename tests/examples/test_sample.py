@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from examples.sample import SampleConfig, main
-from examples.shared.run import open_trained
+from examples.sampling.config import SampleConfig
+from examples.sampling.sample import main
+from rnp_pyro.api.run import open_trained
 
 
 @pytest.fixture

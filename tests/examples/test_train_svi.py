@@ -14,10 +14,10 @@ from PIL import Image
 from run_files import FIGURES, FILES, files, summary_of
 from safetensors.torch import load_file
 
-from examples.shared import report
-from examples.shared.cli import config_parser, parse_config
-from examples.shared.pair import Pair
 from inference.training.task import COLUMNS
+from rnp_pyro.api import report
+from rnp_pyro.api.pair import Pair
+from rnp_pyro.api.settings import config_parser, parse_config
 from rnp_pyro.checkpoint import load_checkpoint, read_metrics
 from rnp_pyro.config import Config
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnp_pyro.affine import PoseLimits, invert, pose_from_action
-from rnp_pyro.canvas import MOST_INK, Interpolation, compose_canvases, crop, paste
+from rnp_pyro.canvas import MOST_INK, compose_canvases, crop, paste
+from rnp_pyro.choices import Interpolation
 
 INTERPOLATIONS: tuple[Interpolation, ...] = ("bilinear", "bicubic")
 EXACT = {"rtol": 0, "atol": 1e-12}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rnp_pyro.build import build_tree
+from rnp_pyro.choices import Sharing
 from rnp_pyro.config import ModelConfig, TreeConfig
 from rnp_pyro.hypernet import (
     ELU_MEAN_SQUARE,
@@ -16,7 +17,6 @@ from rnp_pyro.hypernet import (
     Matrix,
     NetworkParams,
     NetworkShapes,
-    Sharing,
     split_params,
 )
 from rnp_pyro.program import decoder_heads, network_shapes

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from jsonargparse import ArgumentError
 
-from examples.shared import cli
-from examples.shared.cli import config_parser, parse_config, preset_file, preset_names
+from examples.shared.cli import run_command
+from rnp_pyro.api.settings import BUDGETS, config_parser, parse_config, preset_file, preset_names
 from rnp_pyro.config import Config
 from rnp_pyro.data_sets import known_forms
 from rnp_pyro.errors import UserError
@@ -22,7 +22,7 @@ def parse(*arguments: object, base: Path | None = None) -> Config:
 
 
 def budget(config: Config) -> dict[str, Any]:
-    return {name: getattr(config.train, name) for name in cli.BUDGETS if getattr(config.train, name) is not None}
+    return {name: getattr(config.train, name) for name in BUDGETS if getattr(config.train, name) is not None}
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_file_that_does_not_fit(call, tmp_path, write, content, expected):
 def ends(command, monkeypatch) -> int:
     monkeypatch.setattr("sys.argv", ["command"])
     with pytest.raises(SystemExit) as ended:
-        cli.run_command(command)
+        run_command(command)
     return ended.value.code
 
 
@@ -262,7 +262,7 @@ def test_a_mistake_of_ours_is_a_traceback(monkeypatch, mistake):
 
     monkeypatch.setattr("sys.argv", ["command"])
     with pytest.raises(type(mistake), match="ours"):
-        cli.run_command(command)
+        run_command(command)
 
 
 # --help
@@ -309,6 +309,7 @@ UNITS = {
     "model.tree.hypernet_layers": "at least 2",
     "model.tree.hypernet_size": "Units",
     "model.tree.hidden_size": "Units",
+    "model.tree.ink": "0 to 1",
     "model.tree.leak": "probability",
     "model.tree.chunk": "at least 1",
     "guide.refine_steps": "Gradient steps",
@@ -344,7 +345,7 @@ def test_every_number_names_its_unit(help_texts):
 
 
 def test_help(call):
-    done = call("train_svi", "--help")
+    done = call("train_svi", "--help_all")
     assert done.status == 0
     assert done.err == ""
     for name in ("--preset", "--config", "--print_config", "--resume", *(f"--{name}" for name, _ in settings())):

@@ -7,9 +7,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from examples.shared import observer as progress
-from examples.shared.observer import RunObserver
 from inference.training.task import COLUMNS
+from rnp_pyro.api import observer as progress
+from rnp_pyro.api.observer import RunObserver
 from rnp_pyro.checkpoint import load_checkpoint, read_metrics
 
 ROW = {"step": 25, "seconds": 90.0, "progress": 0.5, "neg_elbo": 120.04, "kl": 12.5, "images_per_second": 600.4}
@@ -81,7 +81,7 @@ def test_warnings_go_to_standard_error(tmp_path, capsys):
 
 
 def test_other_processes_are_silent(tmp_path, capsys):
-    observer = RunObserver(tmp_path, silent=True)
+    observer = RunObserver(tmp_path, first=False)
     observer.row(ROW)
     observer.row(VALIDATION)
     observer.save({"step": 3})

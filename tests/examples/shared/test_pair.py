@@ -8,8 +8,8 @@ import torch
 from pyro.distributions import Normal
 from pyro.nn import PyroModule
 
-from examples.shared.pair import build_pair
 from guides import GUIDES
+from rnp_pyro.api.pair import build_pair
 from rnp_pyro.config import Config, GuideConfig, ModelConfig, TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.tree import Tree

@@ -2,7 +2,7 @@
 
 import pytest
 
-from examples.shared.plain_errors import plain
+from rnp_pyro.api.plain_errors import plain
 
 
 @pytest.mark.parametrize(

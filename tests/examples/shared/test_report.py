@@ -7,10 +7,10 @@ from importlib.metadata import version
 import pytest
 import torch
 
-from examples.shared import report
-from examples.shared.report import draw_figures, draw_parts, git_commit, measure, summary, versions
-from examples.shared.run import open_trained
 from inference.bounds import elbo_terms, reconstruct
+from rnp_pyro.api import report
+from rnp_pyro.api.report import draw_figures, draw_parts, git_commit, measure, summary, versions
+from rnp_pyro.api.run import open_trained
 from rnp_pyro.data import ImageData, to_unit
 
 CPU = torch.device("cpu")

@@ -4,8 +4,8 @@ import pytest
 import torch
 import yaml
 
-from examples.shared.cli import config_parser, parse_config
-from examples.shared.run import open_trained, read_settings
+from rnp_pyro.api.run import open_trained, read_settings
+from rnp_pyro.api.settings import config_parser, parse_config
 from rnp_pyro.checkpoint import load_checkpoint
 from rnp_pyro.errors import UserError
 
@@ -72,8 +72,9 @@ def test_images_that_have_gone(finished, tmp_path):
     settings = yaml.safe_load((finished / "config.yaml").read_text())
     settings["data"] = f"folder:{tmp_path / 'gone'}"
     (finished / "config.yaml").write_text(yaml.safe_dump(settings))
-    with pytest.raises(UserError, match="expected a folder of images"):
-        open_trained(finished)
+    run = open_trained(finished)
+    with pytest.raises(UserError, match=r"expected a folder of images.*say where they are with --data"):
+        _ = run.data
 
 
 def test_no_weights_yet(finished):

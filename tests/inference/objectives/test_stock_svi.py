@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import pyro
@@ -11,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from pyro.infer import SVI
 
+from guides.auto import AUTO_GUIDES
 from inference.objectives import OBJECTIVES, Objective, build_objective
 from inference.objectives.elbo import WeighLatents
 from inference.objectives.iwae import ImportanceWeightedELBO
@@ -65,6 +67,25 @@ def test_svi_takes_our_step(pair: tuple, images: torch.Tensor, name: str):
     assert any(not torch.equal(before[one], after[one]) for one in after)
     for one in after:
         torch.testing.assert_close(after[one], expected[one], rtol=1e-7, atol=1e-10, msg=one)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("kind", AUTO_GUIDES)
+def test_pyros_own_guides_take_a_step_or_are_refused(make_pair: MakePair, images: torch.Tensor, name: str, kind: str):
+    """Their auxiliary draws have no prior, so that some objectives cannot take them."""
+    model, _ = make_pair(part_term_weight=0.0)
+    guide = AUTO_GUIDES[kind](model)
+    svi = SVI(model, guide, pyro.optim.SGD({"lr": 1e-3}), objective(name))
+    refused = {
+        "auto_normal": ("analytic_kl", "free_bits"),
+        "auto_delta": ("analytic_kl", "iwae_dreg"),
+        "auto_low_rank": ("analytic_kl", "free_bits", "iwae", "iwae_dreg"),
+    }
+    if name.removesuffix("_particles") not in refused[kind]:
+        assert isfinite(svi.step(images))
+        return
+    with pytest.raises(UserError, match="needs? (a guide|a formula)"):
+        svi.step(images)
 
 
 def test_free_bits_are_felt(make_pair: MakePair, images: torch.Tensor):

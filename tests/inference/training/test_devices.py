@@ -68,6 +68,7 @@ def trained(tmp_path: Path, devices: int) -> dict[str, Any]:
     return json.loads(out.read_text(encoding="utf-8"))
 
 
+@pytest.mark.thorough
 def test_two_devices_train_as_one(tmp_path: Path):
     """Rows are means over all images of a batch, not over the first device's share; a parameter may be unused."""
     one, two = (trained(tmp_path, devices) for devices in (1, 2))

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from examples.shared.pair import Pair
 from inference.bounds import elbo_terms, latent_means, reconstruct
 from inference.contexts import evaluating
 from inference.predictive import sample_prior, unfold_as_drawn
 from rnp_pyro import figures
+from rnp_pyro.api.pair import Pair
 from rnp_pyro.checkpoint import FIGURES, METRICS, read_metrics
 from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.parse import Parse

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,27 +20,32 @@ class RunObserver:
     """Keeps what a training run tells, in its directory and on the screen.
 
     Args:
-        run: The run directory.
+        run: The run directory; None: nothing is kept.
         resumed_step: On resuming, the step of the checkpoint.
-        silent: Keep and show nothing: this is not the first process of a distributed run.
+        first: This is the first process of a distributed run, or the only one; others keep and show nothing.
+        silent: Show nothing but warnings.
     """
 
-    def __init__(self, run: Path, resumed_step: int | None = None, silent: bool = False) -> None:
-        self.run, self.silent = run, silent
-        self.metrics = None if silent else MetricsFile(run / METRICS, COLUMNS, resumed_step)
-        self.board = None if silent else _tensorboard(run)
+    def __init__(
+        self, run: Path | None, resumed_step: int | None = None, first: bool = True, silent: bool = False
+    ) -> None:
+        self.run = run if first else None
+        self.silent = silent or not first
+        self.metrics = None if self.run is None else MetricsFile(self.run / METRICS, COLUMNS, resumed_step)
+        self.board = None if self.run is None else _tensorboard(self.run)
         # On a terminal a bar; elsewhere (a log file) one line a validation.
-        self.bar = tqdm(total=1.0, bar_format=BAR, disable=True if silent else None)
+        self.bar = tqdm(total=1.0, bar_format=BAR, disable=True if self.silent else None)
         self.stopped = False
 
     def row(self, row: dict[str, float]) -> None:
         """Append a row to metrics.csv, and show it."""
-        if self.metrics is None:
-            return
-        self.metrics.append(row)
+        if self.metrics is not None:
+            self.metrics.append(row)
         if self.board is not None:
             for name, value in row.items():
                 self.board.add_scalar(name, value, row["step"])
+        if self.silent:
+            return
         text = _text(row)
         if "progress" in row:
             self.bar.n = min(1.0, row["progress"])
@@ -50,7 +56,7 @@ class RunObserver:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the checkpoint."""
-        if not self.silent:
+        if self.run is not None:
             save_checkpoint(state, self.run / CHECKPOINT)
 
     def warn(self, message: str) -> None:
@@ -68,7 +74,10 @@ class RunObserver:
         def stop(number: int, frame: Any) -> None:
             self.stopped = True
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        # Only the main thread may handle signals; in another, such as a notebook's, the run cannot be interrupted so.
+        is_main = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+        before = {number: signal.signal(number, stop) for number in numbers}
         try:
             yield
         finally:

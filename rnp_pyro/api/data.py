@@ -1,0 +1,99 @@
+"""A run's images, loaded when they are looked at, and held against what the run was trained on."""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from rnp_pyro.api.record import DataRecord, differences, read_record, record_of, write_record
+from rnp_pyro.config import Config
+from rnp_pyro.data import ImageData, load_images
+from rnp_pyro.errors import UserError
+
+IN_MEMORY = "array"
+"""Name of data that came as an array: there is no place to load them from again."""
+
+
+def load_data(config: Config, data: str | None = None, data_dir: str | None = None) -> ImageData:
+    """Load the images of a run's settings, or others in their place.
+
+    Args:
+        config: The run's settings.
+        data: Where the images are now; default: where the settings say.
+        data_dir: Folder of the public data sets; default: the settings'.
+
+    Raises:
+        UserError: If they are not there, or do not fit.
+    """
+    name = config.data if data is None else data
+    if name == IN_MEMORY:
+        raise UserError(
+            "the run was trained on an array, which it does not keep: say where images are with --data, or pass them "
+            "to rnp_pyro.load(RUN).evaluate(images)"
+        )
+    try:
+        return load_images(
+            name,
+            data_dir=config.data_dir if data_dir is None else data_dir,
+            image_size=config.image_size,
+            mixed_sizes=config.mixed_sizes,
+            invert=config.invert,
+            white=config.white,
+        )
+    except UserError as error:
+        if data is not None or not config.data.startswith("folder:"):
+            raise
+        raise UserError(
+            f"{error}; if the run's images have moved, say where they are with --data folder:PATH"
+        ) from None
+
+
+def record_for(path: Path, config: Config, data: str | None, data_dir: str | None) -> DataRecord:
+    """Read a run's record; one of a run from before there were any is made from its data, and written if it can be.
+
+    Raises:
+        UserError: If the record is damaged, or there is none and the data cannot be loaded.
+    """
+    if (record := read_record(path)) is not None:
+        return record
+    try:
+        record = record_of(load_data(config, data, data_dir))
+    except UserError as error:
+        raise UserError(
+            f"{error} (the run {path} keeps nothing of its images, as runs of earlier versions: it opens given its "
+            "data once)"
+        ) from None
+    with suppress(OSError):  # a folder that cannot be written to is opened with its data each time
+        write_record(record, path)
+    return record
+
+
+def check_same(record: DataRecord, data: ImageData, named: bool) -> None:
+    """Hold a data set against what a run was trained on.
+
+    Args:
+        record: The run's.
+        data: What was loaded.
+        named: Whether the user named the data just now. Other images are then taken, with a warning; otherwise the
+            run's own images have changed, and are refused.
+
+    Raises:
+        UserError: If the images are of another shape, or have changed.
+    """
+    if data.image_shape != record.image_shape:
+        expected, came = ("x".join(map(str, shape)) for shape in (record.image_shape, data.image_shape))
+        raise UserError(
+            f"expected images of {expected} (channels x rows x columns), as the run was trained on, got {came} in "
+            f"{data.name}: name others with --data"
+        )
+    if not (differing := differences(record, data)):
+        return
+    if not named:
+        raise UserError(
+            f"{data.name} has changed since the run was trained on it ({'; '.join(differing)}), so that its test "
+            "images may have been trained on: put it back as it was, or name the images to look at with --data"
+        )
+    print(
+        f"warning: {data.name} is not what the run was trained on ({record.name}; {'; '.join(differing)}): if they "
+        "have images in common, the run may have been trained on some that are looked at here",
+        file=sys.stderr,
+    )

@@ -1,0 +1,165 @@
+"""Train from Python: images in, a run out."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jsonargparse import ArgumentError
+
+from rnp_pyro.api.arrays import as_bytes, split_labels
+from rnp_pyro.api.data import IN_MEMORY, load_data
+from rnp_pyro.api.plain_errors import plain
+from rnp_pyro.api.run import Run
+from rnp_pyro.api.settings import config_parser, parse_config, setting_names
+from rnp_pyro.api.training import train_run
+from rnp_pyro.config import Config
+from rnp_pyro.data import ImageData
+from rnp_pyro.data.image_data import Split
+from rnp_pyro.data.load import check_image_size, finish
+from rnp_pyro.data.source import Source
+from rnp_pyro.errors import UserError
+
+VALIDATION_SHARE = 0.05
+FEWEST = 4
+"""Images: one to test, one to validate, two to train."""
+
+ELSEWHERE = {
+    "data": "give the images, or a name such as 'mnist', as the first argument",
+    "run": "name the folder with out=",
+    "train.schedule": "replay a schedule with python -m examples.train_svi --train.schedule",
+}
+"""Settings of the command line that ``fit`` takes in another way."""
+
+
+def fit(
+    images: Any,
+    *,
+    test: Any = None,
+    out: str | Path | None = None,
+    preset: str | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    epochs: float | None = None,
+    seed: int | None = None,
+    guide: str | Mapping[str, Any] | None = None,
+    model: str | Mapping[str, Any] | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Run:
+    """Train a model and its guide on images; five minutes by default.
+
+    A tenth of the images is held out for the test, and a twentieth of the rest for validation, by label where there
+    are labels. Everything is a function of
+    images, settings and seed; neither the global generators nor Pyro's parameter store are touched.
+
+    Args:
+        images: Array, tensor, list of pictures or torch data set (``rnp_pyro/api/arrays.py``); or a data set's name
+            as on the command line, such as ``"mnist-sample"`` or ``"folder:photos"``.
+        test: Images to measure the run on; default: a tenth of ``images``.
+        out: New folder for the run, its metrics and figures; default: the run is kept in memory (see ``Run.save``).
+        preset: Packaged settings to start from.
+        minutes: Time to train.
+        steps: Steps to train, in place of minutes.
+        epochs: Passes through the images, in place of minutes.
+        seed: Of weights, batches and noise.
+        guide: Its name, or its settings.
+        model: Its name, or its settings.
+        progress: Show a bar.
+        **settings: Any others by the command line's names, in groups, ``train={"batch_size": 32}``, or with dots,
+            ``**{"train.batch_size": 32}``.
+
+    Raises:
+        UserError: If anything does not fit; nothing is trained or written then.
+        KeyboardInterrupt: If the user interrupted training; with ``out`` its checkpoint is kept.
+    """
+    shortcuts = {"train.minutes": minutes, "train.steps": steps, "train.epochs": epochs, "seed": seed}
+    given = {name: value for name, value in shortcuts.items() if value is not None}
+    for group, choice in (("guide", guide), ("model", model)):
+        if choice is not None:
+            settings[group] = {"name": choice} if isinstance(choice, str) else choice
+    pairs = [*given.items(), *_flat(settings)]
+    named = dict(pairs)
+    for name in named:
+        if [other for other, _ in pairs].count(name) > 1:
+            raise UserError(f"{name} is given twice: once is enough")
+    config = make_config(named, preset)
+    if "fabric.devices" not in named:
+        config = replace(config, fabric=replace(config.fabric, devices=1))
+    data = _gather(images, test, config, resize="image_size" in named)
+    config = replace(config, data=data.name, image_size=data.image_shape[-1], run=None if out is None else str(out))
+    trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
+    if trained.interrupted:
+        raise KeyboardInterrupt(f"training was interrupted at step {trained.outcome.steps}")
+    return Run(config, trained.record, trained.pair, trained.path)
+
+
+def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:
+    """Make settings of values by their names on the command line, such as ``train.steps``.
+
+    Raises:
+        UserError: If there is no such setting or preset, or a value does not fit.
+    """
+    known = list(setting_names())
+    for name in values:
+        if name in ELSEWHERE:
+            raise UserError(f"{name} is not for fit: {ELSEWHERE[name]}")
+        if name not in known:
+            close = (
+                difflib.get_close_matches(name, known, n=1) or [one for one in known if one.endswith(f".{name}")][:1]
+            )
+            hint = f"; did you mean {close[0]}?" if close else ": python -m examples.train_svi --help_all lists them"
+            raise UserError(f"there is no setting {name}{hint}")
+    arguments = [f"--{name}={_text(value)}" for name, value in values.items()]
+    try:
+        return parse_config(config_parser("train_svi", ""), [*([f"--preset={preset}"] if preset else []), *arguments])[
+            0
+        ]
+    except ArgumentError as error:
+        raise UserError(plain(str(error)).removeprefix("--")) from None
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _text(value: Any) -> str:
+    """Write a value as on the command line."""
+    if isinstance(value, str | Path):
+        return str(value)
+    if isinstance(value, np.generic | np.ndarray | torch.Tensor):
+        value = value.tolist()
+    try:
+        return json.dumps(value)
+    except TypeError:
+        raise UserError(f"expected a number, a text or a list as a setting, got {type(value).__name__}") from None
+
+
+def _gather(images: Any, test: Any, config: Config, resize: bool) -> ImageData:
+    """Turn what the user gave into a data set, divided as the commands divide theirs."""
+    if isinstance(images, str | Path):
+        if test is not None:
+            raise UserError(f"{images} has test images of its own: leave test= out")
+        name = f"folder:{images}" if isinstance(images, Path) else images
+        return load_data(replace(config, data=name))
+    pixels, labels = split_labels(images)
+    if len(pixels) < FEWEST:
+        raise UserError(f"expected at least {FEWEST} images to train on, got {len(pixels)}")
+    channels, rows, columns = pixels.shape[1:]
+    test_pixels = None if test is None else as_bytes(test, (channels, rows, columns))
+    size = config.image_size if resize else rows
+    check_image_size(size)
+    source = Source(
+        train=Split(pixels, None if labels is None else torch.tensor(labels)),
+        test=None if test_pixels is None else Split(test_pixels),
+        own=True,
+    )
+    return finish(source, IN_MEMORY, size, VALIDATION_SHARE, config.invert)

@@ -1,0 +1,135 @@
+"""What a run knows of its images without looking at them: ``data.json`` in its folder.
+
+With it a run opens anywhere: moved, copied, its images gone. When images are looked at again, their fingerprint says
+whether they are still the same ones, divided in the same way.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from rnp_pyro.checkpoint import read_json, write_json
+from rnp_pyro.data import ImageData
+from rnp_pyro.data.identity import fingerprint
+from rnp_pyro.data.image_data import SPLITS, Appearance
+from rnp_pyro.errors import UserError
+from rnp_pyro.shapes import ByteImages
+
+RECORD = "data.json"
+
+Ink = Literal["bright", "dark"]
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What a run keeps of its data set.
+
+    Args:
+        name: What the user called it, such as ``mnist-sample`` or ``folder:photos``.
+        image_shape: Channels, rows and columns of every image.
+        class_names: Names of the classes, from class 0 on; None where they have none.
+        appearance: What they look like, which is what a picture of the user's own is made to look like.
+        ink: What is drawn: bright on a dark ground, or dark on a bright one.
+        num_images: Number of images of each split.
+        fingerprints: A short text for each split that tells its images from others, in whatever order.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    class_names: tuple[str, ...] | None
+    appearance: Appearance
+    ink: Ink
+    num_images: dict[str, int]
+    fingerprints: dict[str, str]
+
+
+def record_of(data: ImageData) -> DataRecord:
+    """Return what a run is to keep of its data set."""
+    return DataRecord(
+        name=data.name,
+        image_shape=data.image_shape,
+        class_names=data.class_names,
+        appearance=data.appearance,
+        ink=ink_of(data.train),
+        num_images={split: len(getattr(data, split)) for split in SPLITS},
+        fingerprints=fingerprint(data),
+    )
+
+
+def ink_of(images: ByteImages) -> Ink:
+    """Return what is drawn, judged by the images' outermost pixels: a ground darker than half has bright ink."""
+    edges = [images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]]
+    ground = sum(float(edge.double().mean()) for edge in edges) / len(edges)
+    return "bright" if ground < 127.5 else "dark"
+
+
+def write_record(record: DataRecord, folder: Path) -> None:
+    """Write a run's record."""
+    write_json(folder / RECORD, asdict(record))
+
+
+def read_record(folder: Path) -> DataRecord | None:
+    """Read a run's record; None if the run was written before there were any.
+
+    Raises:
+        UserError: If the file is damaged.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    read = read_json(path)
+    if not _sound(read):
+        raise UserError(
+            f"expected what a run keeps of its data in {path}, got something else: remove the file, and open the run "
+            "once with its data (--data)"
+        )
+    classes = read["class_names"]
+    return DataRecord(
+        **{
+            **read,
+            "image_shape": tuple(read["image_shape"]),
+            "class_names": None if classes is None else tuple(classes),
+            "appearance": Appearance(**read["appearance"]),
+        }
+    )
+
+
+def differences(record: DataRecord, data: ImageData) -> list[str]:
+    """Say in which splits a data set's images are not those of the record; nothing where all are the same."""
+    found = fingerprint(data)
+    return [
+        f"{split}: {record.num_images[split]} images then, {len(getattr(data, split))} now"
+        + (", not the same ones" if record.num_images[split] == len(getattr(data, split)) else "")
+        for split in SPLITS
+        if found[split] != record.fingerprints[split]
+    ]
+
+
+def _sound(read: Any) -> bool:
+    """Return whether what was read from a file is a record."""
+    if not isinstance(read, dict) or set(read) != {field.name for field in fields(DataRecord)}:
+        return False
+    shape, classes = read["image_shape"], read["class_names"]
+    per_split = [read["num_images"], read["fingerprints"]]
+    return (
+        isinstance(read["name"], str)
+        and isinstance(shape, list)
+        and len(shape) == 3
+        and all(isinstance(size, int) and 0 < size < 2**16 for size in shape)
+        and (classes is None or (isinstance(classes, list) and all(isinstance(name, str) for name in classes)))
+        and _sound_appearance(read["appearance"])
+        and read["ink"] in ("bright", "dark")
+        and all(isinstance(values, dict) and set(values) == set(SPLITS) for values in per_split)
+        and all(isinstance(count, int) and count >= 0 for count in read["num_images"].values())
+        and all(isinstance(text, str) for text in read["fingerprints"].values())
+    )
+
+
+def _sound_appearance(read: Any) -> bool:
+    return (
+        isinstance(read, dict)
+        and set(read) == {field.name for field in fields(Appearance)}
+        and isinstance(read["digits"], bool)
+        and isinstance(read["inverted"], bool)
+        and (read["white"] is None or isinstance(read["white"], int | float))
+    )

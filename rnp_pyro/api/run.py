@@ -1,0 +1,328 @@
+"""A trained run, opened: what it was trained with, its model and guide, and what can be done with them."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+from jsonargparse import ArgumentError
+from pyro.nn import PyroModule
+from tqdm import tqdm
+
+from inference.bounds import reconstruct
+from inference.completion.fillings import Search
+from inference.estimates import standard_error
+from inference.importance import fitted_sampling, join, judge, particle_terms
+from inference.predictive import programs_of, resample, sample_prior, take, weigh_given
+from rnp_pyro.api.arrays import as_bytes
+from rnp_pyro.api.data import check_same, load_data, record_for
+from rnp_pyro.api.encoding import encode
+from rnp_pyro.api.pair import Pair, build_pair
+from rnp_pyro.api.record import DataRecord, write_record
+from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
+from rnp_pyro.api.results import Completions, Evaluation, Samples
+from rnp_pyro.api.settings import config_parser, parse_config, write_settings
+from rnp_pyro.api.trees import PartTree, PartTrees
+from rnp_pyro.api.writing import writing
+from rnp_pyro.build import weights_to_come
+from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, load_weights, open_run, save_weights
+from rnp_pyro.config import Config
+from rnp_pyro.data import ImageData, to_unit
+from rnp_pyro.errors import UserError
+from rnp_pyro.part_tree.value import TreeValue, assembly_of, select
+from rnp_pyro.pictures.mask import seen_pixels
+from rnp_pyro.seeds import check_seed
+from rnp_pyro.shapes import ByteImages, Canvas
+from rnp_pyro.tree import Tree
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model and its guide. Images are given as arrays; ``rnp_pyro/api/arrays.py`` says which are taken.
+
+    Args:
+        config: The run's settings.
+        record: What it knows of its images without looking at them.
+        pair: Model and guide with the trained weights.
+        path: Its folder; None: it is in memory only.
+        data_now: Where its images are now, if not where its settings say.
+        data_dir_now: Folder of the public data sets, if not the settings'.
+    """
+
+    config: Config
+    record: DataRecord
+    pair: Pair
+    path: Path | None = None
+    data_now: str | None = field(default=None, repr=False)
+    data_dir_now: str | None = field(default=None, repr=False)
+
+    @property
+    def model(self) -> PyroModule:
+        """The generative program."""
+        return self.pair.model
+
+    @property
+    def guide(self) -> PyroModule:
+        """The posterior program."""
+        return self.pair.guide
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the images."""
+        return self.record.image_shape
+
+    @cached_property
+    def data(self) -> ImageData:
+        """The images that the run was trained and tested on, loaded when they are first looked at.
+
+        Raises:
+            UserError: If they are not there, do not fit, or have changed.
+        """
+        data = load_data(self.config, self.data_now, self.data_dir_now)
+        check_same(self.record, data, named=self.data_now is not None)
+        return data
+
+    @property
+    def tree(self) -> Tree:
+        """The recursive neural program.
+
+        Raises:
+            UserError: If it is a run of the flat baseline, which has no parts.
+        """
+        if not isinstance(tree := self.pair.model.decoder, Tree):
+            raise UserError(
+                f"expected a run of a model with parts, got {self.path or 'one'} of {self.config.model.name}, which "
+                "has none: name a run of model rnp"
+            )
+        return tree
+
+    @torch.no_grad()
+    def parse(self, images: Any) -> PartTrees:
+        """Explain images by trees of parts: the guide's mean of each root program, unfolded.
+
+        Raises:
+            UserError: If the images do not fit, or the model has no parts.
+        """
+        tree, pixels = self.tree, self._bytes(images)
+        with _alone():
+            batch = TreeValue(mean_parse(self.pair, tree, self._observed(pixels)), assembly_of(tree))
+        about = {} if self.path is None else {"run": str(self.path), "weights": fingerprint(self.path)}
+        grey = self._unit(pixels)
+        return PartTrees(tuple(PartTree(select(batch, at), grey[at], tree, about) for at in range(len(pixels))))
+
+    def sample(self, num: int = 64, temperature: float = 1.0, seed: int = 0) -> Samples:
+        """Draw images from the prior.
+
+        Args:
+            num: How many, at least 1.
+            temperature: Factor of the prior's standard deviation, at least 0; below 1 samples are more typical.
+            seed: Of the draws.
+
+        Raises:
+            UserError: If a number is out of range.
+        """
+        if num < 1 or not 0 <= temperature < float("inf"):
+            raise UserError(f"expected at least 1 sample at a temperature of at least 0, got {num} at {temperature:g}")
+        check_seed("seed", seed)
+        with _alone():
+            drawn = sample_prior(self.pair.model, self.image_shape, num, temperature, seed)
+            tree = self.pair.model.decoder
+            parts = draw_parts(tree, drawn.parse).parts if isinstance(tree, Tree) and drawn.parse is not None else None
+        return Samples(drawn.mean, parts, drawn.latents)
+
+    def encode(self, images: Any) -> dict[str, np.ndarray]:
+        """Return the codes of images: programs, actions and poses of all levels, as the command ``encode`` writes them.
+
+        Raises:
+            UserError: If the images do not fit.
+        """
+        observed = self._observed(self._bytes(images))
+        with _alone():
+            return {name: code.cpu().numpy() for name, code in encode(self.pair, observed).items()}
+
+    def evaluate(self, images: Any = None, particles: int = 100, seed: int = 0, progress: bool = True) -> Evaluation:
+        """Bound the evidence of images by importance sampling.
+
+        Args:
+            images: Which; default: the test images that the run was not trained on, if they are where they were.
+            particles: Draws from the guide for each image, at least 1; more make the bound tighter.
+            seed: Of the draws.
+            progress: Show a bar.
+
+        Raises:
+            UserError: If the images do not fit, or a number is out of range.
+        """
+        if particles < 1:
+            raise UserError(f"expected at least 1 particle, got {particles}")
+        check_seed("seed", seed)
+        pixels = self.data.test if images is None else self._bytes(images)
+        observed, found = self._observed(pixels), []
+        total = particles * len(observed)
+        with _alone(), tqdm(total=total, unit=" particles", unit_scale=True, disable=None if progress else True) as bar:
+            sampling = fitted_sampling(particles, seed)
+            for _, terms in particle_terms(self.pair.model, self.pair.guide, observed, sampling, bar.update):
+                found.append(judge(terms))
+            errors = (reconstruct(self.pair.model, self.pair.guide, observed) - self._unit(pixels)).square()
+        evidence = join(found)
+        bound = -evidence.bounds[particles]
+        return Evaluation(
+            neg_elbo=-evidence.bounds[1].mean().item(),
+            nll=bound.mean().item(),
+            nll_standard_error=standard_error(bound),
+            kl=evidence.kl.mean().item(),
+            mse=errors.mean().item(),
+            khat=evidence.khat,
+            nll_by_image=bound,
+            particles=particles,
+        )
+
+    def complete(
+        self, images: Any, mask: Any = "bottom", num: int = 8, particles: int = 512, rounds: int = 5, seed: int = 0
+    ) -> Completions:
+        """Complete images of which a part is hidden.
+
+        Args:
+            images: Whole images; what is hidden of them is not looked at.
+            mask: What is hidden: left, right, top or bottom (a half), LEFT,TOP,WIDTH,HEIGHT in pixels, or an array of
+                bool [H,W] that is true where pixels are hidden.
+            num: Draws for each image, at least 1.
+            particles: Particles that are weighed for each image in each round, at least 1.
+            rounds: How often what is hidden is filled in from the best particles, at least 0.
+            seed: Of all draws.
+
+        Raises:
+            UserError: If the images, the mask or a number do not fit.
+        """
+        if min(num, particles) < 1 or rounds < 0:
+            raise UserError(
+                f"expected num and particles of at least 1 and rounds of at least 0, got {num}, {particles} and "
+                f"{rounds}"
+            )
+        check_seed("seed", seed)
+        seen = _seen(mask, self.image_shape)
+        pixels = self._bytes(images)
+        with _alone():
+            search = Search(particles, rounds, seed=seed)
+            weighed = weigh_given(self.pair.model, self.pair.amortized, self._observed(pixels), seen, search)
+            latents = take(weighed.latents, resample(weighed, num, seed))
+            flat = {site: value.flatten(0, 1) for site, value in latents.items()}
+            drawn = programs_of(self.pair.model, flat, self.image_shape).mean
+        draws = drawn.unflatten(0, (num, len(pixels)))
+        return Completions(weighed.mean, self._unit(pixels), seen, draws, weighed.khat)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run into a new folder, from which it opens anywhere.
+
+        Raises:
+            UserError: If the folder exists or cannot be written to.
+        """
+        folder = create_run(Path(path))
+        with writing(folder):
+            write_settings(self.config, folder / CONFIG)
+            write_record(self.record, folder)
+            save_weights(self.pair.modules, folder / WEIGHTS)
+            if self.path is not None and (self.path / SUMMARY).is_file():
+                shutil.copyfile(self.path / SUMMARY, folder / SUMMARY)
+        return folder
+
+    def __repr__(self) -> str:
+        channels, rows, columns = self.image_shape
+        kind = "colour" if channels == 3 else "grey"
+        where = "in memory" if self.path is None else f"in {self.path}"
+        return (
+            f"<run of {self.config.model.name} with guide {self.config.guide.name}, trained on "
+            f"{self.record.num_images['train']} {kind} images of {rows}x{columns} pixels ({self.record.name}), {where}>"
+        )
+
+    def _repr_png_(self) -> bytes:
+        return self.sample(64, seed=0)._repr_png_()
+
+    def _bytes(self, images: Any) -> ByteImages:
+        """Return a user's images as the run's are: dark ink on a bright ground inverted if the run's data were."""
+        pixels = as_bytes(images, self.image_shape)
+        return 255 - pixels if self.record.appearance.inverted else pixels
+
+    def _unit(self, pixels: ByteImages) -> Canvas:
+        """Return bytes as what figures and errors compare with: within [0, 1], where the model is."""
+        return to_unit(pixels).to(next(self.pair.guide.parameters()))
+
+    def _observed(self, pixels: ByteImages) -> Canvas:
+        """Return bytes as the likelihood observes them, where the model is."""
+        return self.pair.prepare_fixed(pixels, EVALUATION_SEED).to(next(self.pair.guide.parameters()))
+
+
+def load(path: str | Path, *, data: str | None = None, data_dir: str | None = None) -> Run:
+    """Open a run whose training has ended. Its images are not looked at.
+
+    Args:
+        path: The run's folder, wherever it is now.
+        data: Where its images are now, for what looks at them; needed to open a run of an earlier version whose images
+            have moved.
+        data_dir: Folder of the public data sets, if it has moved.
+
+    Raises:
+        UserError: If it is not a run's folder, has no weights yet, or anything in it is damaged.
+    """
+    folder = Path(path)
+    config = read_settings(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise UserError(
+            f"expected trained weights in {weights}, found none: training has not ended; go on with "
+            f"python -m examples.train_svi --resume {folder}"
+        )
+    record = record_for(folder, config, data, data_dir)
+    pair = build_pair(weights_to_come(config), record.image_shape)
+    load_weights(pair.modules, weights)
+    return Run(config, record, pair, folder, data, data_dir)
+
+
+open_trained = load
+"""As commands call it."""
+
+
+def fingerprint(path: Path) -> str:
+    """Return a run's weights as a short text that tells them from others."""
+    return hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
+
+
+def read_settings(path: Path) -> Config:
+    """Read a run's settings with the parser that wrote them.
+
+    Raises:
+        UserError: If ``path`` is not a run directory, or its settings are not those of a run.
+    """
+    file = open_run(path) / CONFIG
+    try:
+        return parse_config(config_parser("train_svi", ""), [], base=file)[0]
+    except (ArgumentError, UserError) as error:
+        raise UserError(f"cannot read the settings in {file}: {error}") from None
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Leave Pyro's global parameter store as it is, and take nothing from it: it may hold another model's."""
+    with pyro.get_param_store().scope():
+        yield
+
+
+def _seen(mask: Any, image_shape: tuple[int, int, int]) -> torch.Tensor:
+    """Turn a mask into what is seen, ``[C H W]``."""
+    if isinstance(mask, str):
+        return seen_pixels(mask, image_shape)
+    hidden = torch.as_tensor(np.asarray(mask.cpu() if isinstance(mask, torch.Tensor) else mask))
+    if hidden.dtype != torch.bool or hidden.shape not in (image_shape[1:], image_shape):
+        raise UserError(
+            f"expected a mask of bool {list(image_shape[1:])}, true where pixels are hidden, got {hidden.dtype} "
+            f"{list(hidden.shape)}"
+        )
+    if not hidden.any() or hidden.all():
+        raise UserError("expected a mask that hides some of the image and not all of it")
+    return ~hidden.expand(image_shape)

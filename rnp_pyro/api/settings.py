@@ -1,0 +1,170 @@
+"""Settings from files and options: presets, a run's ``config.yaml``, and values by name."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from rnp_pyro.config import Config
+from rnp_pyro.data_sets import data_help
+from rnp_pyro.errors import UserError
+from rnp_pyro.tree_sizes import canvas_sizes_for, patch_size_for
+
+BUDGETS = ("minutes", "steps", "epochs", "schedule")
+DEFAULT_PRESET = "quickstart"
+NO_SETTINGS = ("preset", "resume", "help_all")
+"""Options for the command line alone: see :func:`take_option`."""
+
+MEANT_BEFORE: dict[str, str] = {"model.tree.compress": "false", "invert": "false", "white": "full"}
+"""Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
+
+
+def preset_names() -> list[str]:
+    """List the packaged presets."""
+    files = resources.files("rnp_pyro.api.presets").iterdir()
+    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+
+
+def make_parser(command: str, description: str) -> ArgumentParser:
+    """Make a parser whose errors are exceptions."""
+    prog = f"rnp {command}" if Path(sys.argv[0]).stem == "rnp" else f"python -m examples.{command}"
+    return ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
+
+
+def config_parser(command: str, description: str) -> ArgumentParser:
+    """Make a parser with every field of :class:`Config`, ``--preset``, ``--config`` and ``--print_config``."""
+    parser = make_parser(command, description)
+    names = ", ".join(preset_names())
+    parser.add_argument("--preset", default=argparse.SUPPRESS, help=f"Packaged settings to start from: {names}.")
+    parser.add_argument(
+        "--config", action=ActionConfigFile, help="YAML file of settings, of the form that --print_config prints."
+    )
+    parser.add_class_arguments(Config, None)
+    next(action for action in parser._actions if action.dest == "data").help = data_help()
+    return parser
+
+
+def parse_config(
+    parser: ArgumentParser, arguments: Sequence[str], base: Path | None = None
+) -> tuple[Config, str, Namespace]:
+    """Read settings: a preset or base file first, then ``--config`` files, then options.
+
+    Args:
+        parser: Made by :func:`config_parser`, perhaps with more options.
+        arguments: The command line.
+        base: The settings of a run, perhaps an older one, to start from in place of a preset.
+
+    Returns:
+        The settings, the preset's name, and whatever other options the parser has.
+
+    Raises:
+        UserError: If there is no such preset, or a file is not text.
+        ArgumentError: If an option or a file does not fit.
+    """
+    named, arguments = take_option("--preset", arguments)
+    preset = DEFAULT_PRESET if named is None else named
+    start = base or preset_file(preset)
+    explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
+    # A budget on the command line replaces the files', whichever of the four it is.
+    known = set(setting_names())
+    meant = [f"--{name}={value}" for name, value in MEANT_BEFORE.items() if base and name in known]
+    cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
+    given = [f"--config={start}", *arguments, *cleared]
+    values = _parse(parser, [*(meant if base else _sizes(parser, given)), *given])
+    for other in explicit:
+        if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
+            raise UserError(f"--train.schedule is a budget itself: leave --train.{other} out")
+    names = {field.name for field in fields(Config)}
+    others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
+    return Config(**{name: getattr(values, name) for name in names}), preset, others
+
+
+def setting_names(settings: type = Config, prefix: str = "") -> Iterator[str]:
+    """List the names of all settings, with dots."""
+    for one in fields(settings):
+        if isinstance(one.type, type) and is_dataclass(one.type):
+            yield from setting_names(one.type, f"{prefix}{one.name}.")
+        else:
+            yield prefix + one.name
+
+
+def preset_file(name: str) -> Path:
+    """Find a packaged preset.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if name not in preset_names():
+        raise UserError(f"unknown preset {name}: expected one of {', '.join(preset_names())}")
+    return Path(str(resources.files("rnp_pyro.api.presets").joinpath(f"{name}.yaml")))
+
+
+def take_option(option: str, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Remove an option that is no setting, with its value, from a command line; the last one counts."""
+    taken, left, rest = None, [], iter(arguments)
+    for argument in rest:
+        if argument == option:
+            taken = next(rest, "")
+        elif argument.startswith(f"{option}="):
+            taken = argument.removeprefix(f"{option}=")
+        else:
+            left.append(argument)
+    return taken, left
+
+
+def takes(option: str, arguments: Sequence[str]) -> bool:
+    """Return whether a command line has an option."""
+    return any(argument == option or argument.startswith(f"{option}=") for argument in arguments)
+
+
+def _sizes(parser: ArgumentParser, given: Sequence[str]) -> list[str]:
+    """Return options for the canvases and patches that suit the images, in force where nothing else names them."""
+    values = _parse(parser, [one for one in given if not one.startswith("--print_config")])
+    size, levels = values.image_size, len(values.model.tree.num_steps)
+    return [
+        f"--model.tree.canvas_sizes={list(canvas_sizes_for(size, levels))}",
+        f"--model.tree.patch_size={patch_size_for(size, levels)}",
+    ]
+
+
+def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse what is left when the options that are no settings have been taken."""
+    try:
+        values = parser.parse_args(arguments)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"expected a settings file of plain YAML: {error}") from None
+    for name in NO_SETTINGS:
+        if name in values:
+            raise UserError(f"a settings file cannot hold {name}: give it on the command line, with --{name}")
+    _check_groups(values, Config)
+    return parser.instantiate(values)
+
+
+def _check_groups(values: Namespace, settings: type, prefix: str = "--") -> None:
+    """Refuse a file's ``model: 3``, which the parser would take for no settings at all."""
+    for field in fields(settings):
+        if isinstance(field.type, type) and is_dataclass(field.type):
+            group = values[field.name]
+            if not isinstance(group, Namespace):
+                raise UserError(f"{prefix}{field.name}: expected names and values of settings, got {group}")
+            _check_groups(group, field.type, f"{prefix}{field.name}.")
+
+
+def write_settings(config: Config, path: Path) -> None:
+    """Write settings as YAML, of the form that ``--config`` takes."""
+    from rnp_pyro.checkpoint import write_text  # torch: not for reading options
+
+    write_text(path, yaml.safe_dump(_lists(asdict(config)), sort_keys=False))
+
+
+def _lists(value: Any) -> Any:
+    """Turn tuples into lists, which YAML has."""
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,189 @@
+"""Parsed images: trees as values, with the images that they explain. Operations give new ones."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from matplotlib.figure import Figure
+
+from rnp_pyro import figures
+from rnp_pyro.api.notebook import png
+from rnp_pyro.api.writing import writing
+from rnp_pyro.errors import UserError
+from rnp_pyro.figures import Panel, Row
+from rnp_pyro.figures.printing import on_paper
+from rnp_pyro.part_tree import edit
+from rnp_pyro.part_tree.files import save_tree, tree_to_json
+from rnp_pyro.part_tree.graph import to_networkx
+from rnp_pyro.part_tree.value import TreeValue
+from rnp_pyro.shapes import Float, Tensor
+from rnp_pyro.tree import Tree
+
+SHOWN = 8
+"""Trees in a figure of several."""
+
+
+@dataclass(frozen=True)
+class PartTree:
+    """One image's tree of parts.
+
+    Args:
+        value: Programs, poses and patches of all nodes.
+        image: What was parsed, in [0, 1]; None for an edited tree.
+        tree: The model's, which unfolds and decodes edited programs.
+        about: Where it comes from, for files.
+    """
+
+    value: TreeValue
+    image: Float[Tensor, "C H W"] | None
+    tree: Tree = field(repr=False)
+    about: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def canvas(self) -> Float[Tensor, "C H W"]:
+        """What the tree draws, in [0, 1]."""
+        return self.value.fold()
+
+    @property
+    def squared_error(self) -> float | None:
+        """Squared error of the canvas, summed over pixels; None for an edited tree."""
+        return None if self.image is None else float((self.canvas - self.image).square().sum())
+
+    def figure(self) -> Figure:
+        """Show the image, its reconstruction, its parts and the tree."""
+        return figures.tree_drawing(self.canvas if self.image is None else self.image, self.value)
+
+    def to_json(self, patches: bool = True) -> dict[str, Any]:
+        """Return what JSON holds of the tree, as the command ``parse`` writes it."""
+        return tree_to_json(self.value, patches, self.about)
+
+    def to_networkx(self) -> Any:
+        """Return the tree as a ``networkx.DiGraph``.
+
+        Raises:
+            UserError: If networkx is not installed.
+        """
+        return to_networkx(self.value)
+
+    def save(self, path: str | Path, patches: bool = True) -> Path:
+        """Write the tree as JSON; an older file is replaced.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        with writing(path):
+            save_tree(self.value, Path(path), patches, self.about)
+        return Path(path)
+
+    @torch.no_grad()
+    def move(
+        self, part: Sequence[int], *, shift: tuple[float, float] = (0.0, 0.0), turn: float = 0.0, scale: float = 1.0
+    ) -> "PartTree":
+        """Move a part in its parent's frame, about its own centre.
+
+        Args:
+            part: The steps from the root, each from 0: ``[1]`` is the second part, ``[1, 2]`` the third part of it.
+            shift: To the right and down, in halves of the parent's width and height.
+            turn: Degrees, clockwise.
+            scale: Factor of its size, above 0.
+        """
+        return self._changed(edit.move_part(self.value, tuple(part), edit.Move(shift, turn, scale)))
+
+    @torch.no_grad()
+    def replace(self, part: Sequence[int], other: "PartTree", other_part: Sequence[int] | None = None) -> "PartTree":
+        """Let a part run the program of another tree's part, by default the one at the same place; its pose stays."""
+        path, given = tuple(part), tuple(part if other_part is None else other_part)
+        self._check_alike(other)
+        if len(path) != len(given):
+            raise UserError(
+                f"expected two parts of one level, got {edit.name_path(path)} and {edit.name_path(given)}: name as "
+                "many steps for both"
+            )
+        return self._changed(edit.replace_program(self.tree, self.value, path, edit.program_of(other.value, given)))
+
+    @torch.no_grad()
+    def swap(
+        self, other: "PartTree", part: Sequence[int], other_part: Sequence[int] | None = None, with_pose: bool = False
+    ) -> tuple["PartTree", "PartTree"]:
+        """Exchange a part with another tree's, by default the one at the same place; return both trees."""
+        self._check_alike(other)
+        given = None if other_part is None else tuple(other_part)
+        one, two = edit.swap_parts(self.tree, self.value, other.value, tuple(part), given, with_pose)
+        return self._changed(one), other._changed(two)
+
+    @torch.no_grad()
+    def interpolate(self, other: "PartTree", weight: float, part: Sequence[int] = ()) -> "PartTree":
+        """Mix the programs of two trees, at weight 0 this one's and at 1 the other's; by default the whole image's."""
+        self._check_alike(other)
+        return self._changed(edit.interpolate(self.tree, self.value, other.value, weight, tuple(part)))
+
+    @torch.no_grad()
+    def truncate(self, level: int) -> "PartTree":
+        """Cut the tree off at a level, whose nodes then draw their own patches."""
+        return self._changed(edit.truncate(self.value, level))
+
+    def __repr__(self) -> str:
+        counts = " x ".join(map(str, self.value.assembly.num_steps))
+        error = ", edited" if self.squared_error is None else f", squared error {self.squared_error:.2f}"
+        return f"<tree of {counts} parts, {'x'.join(map(str, self.canvas.shape[-2:]))} pixels{error}>"
+
+    def _repr_png_(self) -> bytes:
+        return png(self.figure())
+
+    def _changed(self, value: TreeValue) -> "PartTree":
+        return replace(self, value=value, image=None)
+
+    def _check_alike(self, other: "PartTree") -> None:
+        if other.tree is not self.tree:
+            raise UserError("expected two trees of one run: another run's programs mean nothing to its networks")
+
+
+@dataclass(frozen=True)
+class PartTrees(Sequence[PartTree]):
+    """Several images' trees, in the order of the images."""
+
+    trees: tuple[PartTree, ...]
+
+    def __len__(self) -> int:
+        return len(self.trees)
+
+    @overload
+    def __getitem__(self, index: int) -> PartTree: ...
+    @overload
+    def __getitem__(self, index: slice) -> "PartTrees": ...
+    def __getitem__(self, index: int | slice) -> "PartTree | PartTrees":
+        return PartTrees(self.trees[index]) if isinstance(index, slice) else self.trees[index]
+
+    def __iter__(self) -> Iterator[PartTree]:
+        return iter(self.trees)
+
+    def figure(self) -> Figure:
+        """Show one image a row: itself, what its tree draws, and its parts; the first eight."""
+        return figures.panels([_row(one) for one in self.trees[:SHOWN]])
+
+    def to_json(self, patches: bool = True) -> list[dict[str, Any]]:
+        """Return what JSON holds of each tree."""
+        return [one.to_json(patches) for one in self.trees]
+
+    def to_networkx(self) -> list[Any]:
+        """Return each tree as a ``networkx.DiGraph``."""
+        return [one.to_networkx() for one in self.trees]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} trees{': ' + repr(self.trees[0])[1:-1] + ', ...' if self.trees else ''}>"
+
+    def _repr_png_(self) -> bytes | None:
+        return png(self.figure()) if self.trees else None
+
+
+def _row(one: PartTree) -> Row:
+    """Show an image, what its tree draws, and the root's parts on their own."""
+    *_, (_, pasted) = one.value.pasted_children()
+    parts = pasted[0]
+    shown = [] if one.image is None else [Panel("image", on_paper(one.image))]
+    shown.append(Panel("drawn", on_paper(one.canvas)))
+    if parts.shape[-3] == 1:
+        shown.append(Panel("parts", on_paper(figures.colourise(parts))))
+    return Row([*shown, *(Panel(f"part {at + 1}", on_paper(part)) for at, part in enumerate(parts.clamp(0, 1)))])
