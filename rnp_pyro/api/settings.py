@@ -72,11 +72,11 @@ def parse_config(
     start = base or preset_file(preset)
     explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
-    known = set(setting_names())
-    meant = [f"--{name}={value}" for name, value in MEANT_BEFORE.items() if base and name in known]
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     given = [f"--config={start}", *arguments, *cleared]
-    values = _parse(parser, [*(meant if base else _sizes(parser, given)), *given])
+    quiet = [one for one in given if not one.startswith("--print_config")]
+    unnamed = [f"--{name}={value}" for name, value in MEANT_BEFORE.items()] if base else _sizes(_parse(parser, quiet))
+    values = _parse(parser, [*unnamed, *given])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
             raise UserError(f"--train.schedule is a budget itself: leave --train.{other} out")
@@ -92,6 +92,15 @@ def setting_names(settings: type = Config, prefix: str = "") -> Iterator[str]:
             yield from setting_names(one.type, f"{prefix}{one.name}.")
         else:
             yield prefix + one.name
+
+
+def _sizes(values: Namespace) -> list[str]:
+    """Return options for the sizes that suit the images, in force where nothing else names them."""
+    size, levels = values.image_size, len(values.model.tree.num_steps)
+    return [
+        f"--model.tree.canvas_sizes={list(canvas_sizes_for(size, levels))}",
+        f"--model.tree.patch_size={patch_size_for(size, levels)}",
+    ]
 
 
 def preset_file(name: str) -> Path:
@@ -121,16 +130,6 @@ def take_option(option: str, arguments: Sequence[str]) -> tuple[str | None, list
 def takes(option: str, arguments: Sequence[str]) -> bool:
     """Return whether a command line has an option."""
     return any(argument == option or argument.startswith(f"{option}=") for argument in arguments)
-
-
-def _sizes(parser: ArgumentParser, given: Sequence[str]) -> list[str]:
-    """Return options for the canvases and patches that suit the images, in force where nothing else names them."""
-    values = _parse(parser, [one for one in given if not one.startswith("--print_config")])
-    size, levels = values.image_size, len(values.model.tree.num_steps)
-    return [
-        f"--model.tree.canvas_sizes={list(canvas_sizes_for(size, levels))}",
-        f"--model.tree.patch_size={patch_size_for(size, levels)}",
-    ]
 
 
 def _parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:

@@ -29,6 +29,7 @@ def test_of_few_values():
     assert isnan(standard_error(torch.tensor([])))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [2, 4, 16, 200])
 @pytest.mark.parametrize("spread", [0.1, 0.5, 0.8, 1.2])
 def test_of_the_log_of_a_mean(number: int, spread: float):
@@ -37,6 +38,7 @@ def test_of_the_log_of_a_mean(number: int, spread: float):
     assert calibration(found) == pytest.approx(1, abs=0.11)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("population", [4, 16])
 def test_of_the_annealed_evidence(population: int):
     """As the reference computation prints it, from four populations."""

@@ -162,6 +162,7 @@ def test_a_sound_guide_fits(make_pair: MakePair):
     assert (torch.get_default_dtype(), list(pyro.get_param_store().keys())) == before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "guide"), PAIRS)
 def test_our_pairs_fit(make_pair: MakePair, name: str, guide: str):
     check_pair(*make_pair(name, guide), SHAPE)
