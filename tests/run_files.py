@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-FILES = ["checkpoint.pt", "config.yaml", "figures", "metrics.csv", "model.safetensors", "summary.json"]
+FILES = ["checkpoint.pt", "config.yaml", "data.json", "figures", "metrics.csv", "model.safetensors", "summary.json"]
 FIGURES = ["parse.png", "prior_samples.png", "reconstructions.png", "training_curves.png"]
 UNDRAWN = [name for name in FILES if name != "figures"]
 

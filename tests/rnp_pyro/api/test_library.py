@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,8 @@ def test_importing_the_package_imports_neither_torch_nor_pyro():
 
 def test_what_the_package_offers():
     assert {"fit", "load", "Run", "UserError", "__version__"} <= set(dir(rnp_pyro))
-    assert re.fullmatch(r"\d+\.\d+\.\d+", rnp_pyro.__version__)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert rnp_pyro.__version__ == project["version"]
     assert rnp_pyro.UserError is UserError
     with pytest.raises(AttributeError, match="no attribute 'nope'"):
         _ = rnp_pyro.nope
