@@ -89,3 +89,18 @@ def write_eth80(folder: Path, kinds: tuple[str, ...] = ("apple", "car"), objects
                 name = f"{kind}{at}"
                 save(folder / name / f"{name}-022-{turn:03d}.png", pixels)
                 save(folder / name / "maps" / f"{name}-022-{turn:03d}-map.png", mask)
+
+
+OFFICIAL = {
+    "mnist": ("MNIST/raw", write_idx),
+    "fashion-mnist": ("FashionMNIST/raw", write_idx),
+    "kmnist": ("KMNIST/raw", write_idx),
+    "emnist-letters": (
+        "EMNIST/raw",
+        lambda folder: write_idx(folder, LETTER_NAMES, True, classes=26, first=1),
+    ),
+    "omniglot": ("omniglot-py", write_omniglot),
+    "omniglot:one-shot": ("all_runs", write_one_shot),
+    "eth80": ("eth80-cropped-close128", write_eth80),
+}
+"""Where the official files lie below a folder of data sets, and what draws a miniature of them."""

@@ -309,6 +309,7 @@ UNITS = {
     "model.tree.hypernet_layers": "at least 2",
     "model.tree.hypernet_size": "Units",
     "model.tree.hidden_size": "Units",
+    "model.tree.ink": "0 to 1",
     "model.tree.leak": "probability",
     "model.tree.chunk": "at least 1",
     "guide.refine_steps": "Gradient steps",

@@ -17,20 +17,6 @@ from rnp_pyro.errors import UserError
 
 FULL = os.environ.get("RNP_DATA", "")
 
-OFFICIAL = {
-    "mnist": ("MNIST/raw", layouts.write_idx),
-    "fashion-mnist": ("FashionMNIST/raw", layouts.write_idx),
-    "kmnist": ("KMNIST/raw", layouts.write_idx),
-    "emnist-letters": (
-        "EMNIST/raw",
-        lambda folder: layouts.write_idx(folder, layouts.LETTER_NAMES, True, classes=26, first=1),
-    ),
-    "omniglot": ("omniglot-py", layouts.write_omniglot),
-    "omniglot:one-shot": ("all_runs", layouts.write_one_shot),
-    "eth80": ("eth80-cropped-close128", layouts.write_eth80),
-}
-"""Where the official files lie below a folder of data sets, and what draws a miniature of them."""
-
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
@@ -42,7 +28,7 @@ def alone(monkeypatch, tmp_path):
 
 
 def made(name: str, folder: Path) -> Path:
-    below, write = OFFICIAL[name]
+    below, write = layouts.OFFICIAL[name]
     write(folder / below)
     return folder / below
 
@@ -61,11 +47,11 @@ def same(first: ImageData, second: ImageData) -> bool:
 
 
 def test_every_archived_data_set_is_tried():
-    assert set(OFFICIAL) == set(preparable())
+    assert set(layouts.OFFICIAL) == set(preparable())
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", layouts.OFFICIAL)
 @pytest.mark.parametrize("image_size", [28, 20])
 def test_the_archive_is_the_official_layout(tmp_path, name, image_size):
     official = made(name, tmp_path / "sets")
@@ -81,7 +67,7 @@ def test_the_archive_is_the_official_layout(tmp_path, name, image_size):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", layouts.OFFICIAL)
 def test_a_root_one_folder_too_high_or_too_low(tmp_path, name):
     official = made(name, tmp_path / "data" / "sets")
     right = load_images(name, data_dir=str(tmp_path / "data" / "sets"))
@@ -90,7 +76,7 @@ def test_a_root_one_folder_too_high_or_too_low(tmp_path, name):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", [name for name in OFFICIAL if name != "mnist"])
+@pytest.mark.parametrize("name", [name for name in layouts.OFFICIAL if name != "mnist"])
 def test_nothing_found(tmp_path, name):
     message = refused(name, tmp_path)
     assert "expected" in message
@@ -99,7 +85,7 @@ def test_nothing_found(tmp_path, name):
     assert "--data_dir" in message
 
 
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", layouts.OFFICIAL)
 def test_preparing_from_an_empty_folder(tmp_path, name):
     with pytest.raises(UserError, match=r"expected .* in .*got .*: get .* from http"):
         main(PrepareConfig(name, str(tmp_path), str(tmp_path)))
@@ -107,7 +93,7 @@ def test_preparing_from_an_empty_folder(tmp_path, name):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", OFFICIAL)
+@pytest.mark.parametrize("name", layouts.OFFICIAL)
 def test_a_truncated_archive(tmp_path, name):
     official = made(name, tmp_path / "sets")
     out = main(PrepareConfig(name, str(official), str(tmp_path)))
