@@ -9,7 +9,7 @@ TEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 ifneq ($(WORKERS),0)
 TEST := OMP_NUM_THREADS=1 $(TEST)
 endif
-# One stamp an interpreter: another PYTHON makes the environment anew.
+# One stamp per interpreter: another PYTHON makes a new environment.
 NAME := $(notdir $(PYTHON))
 
 .PHONY: help train test test-fast test-slow check format clean

@@ -1,7 +1,7 @@
 """Compare guides, objectives and settings: python -m examples.ablate_guides --out DIR [--preset quick] ...
 
 Every combination is trained for an equal time from an equal decoder, and evaluated by the importance-weighted bound.
-Writes DIR/ablation.json, ablation.md, ablation.png and the runs; an interrupted ablation goes on where it was.
+Writes DIR/ablation.json, ablation.md, ablation.png and the runs; an interrupted ablation continues where it stopped.
 """
 
 from collections.abc import Sequence

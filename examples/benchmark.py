@@ -13,7 +13,7 @@ DESCRIPTION = (
     "Measure images per second of training steps and of decoding alone, peak memory of a training step (MiB of tensors "
     "that it makes, gradients among them; parameters, the optimizer's moments and, on a processor, scratch inside "
     "operations do not count), and how both grow with steps, depth, |z| and batch. In one process, in interleaved "
-    "rounds, as medians; numbers of two runs are not to be compared."
+    "rounds, as medians; numbers of two runs do not compare."
 )
 
 

@@ -10,7 +10,7 @@ from examples.shared.cli import add_run, make_parser, read_options, run_command
 from rnp_pyro.errors import UserError
 
 DESCRIPTION = (
-    "Hide the same pixels of the same test images from two runs on the same data, let both complete them, and print "
+    "Hide the same pixels of the same test images from two runs on the same data, have both complete them, and print "
     "each one's squared error over the whole image, seen and hidden pixels alike, and the share of images in which the "
     "first run's is smaller. A completion is the expected image given what is seen, the weighted mean of the "
     "particles' images; beside it stand the errors of single draws, of the hidden pixels alone, and k-hat."

@@ -9,10 +9,10 @@ from examples.encoding.config import EncodeConfig
 from examples.shared.cli import add_run, make_parser, read_options, run_command
 
 DESCRIPTION = (
-    "Write the codes of a run's images for further analysis, one array a key, N images first. K is the root's level, "
+    "Write the codes of a run's images for further analysis, one array per key, N images first. K is the root's level, "
     "Z the size of a program; nodes are those of one level, children of one parent adjacent, in the order of their "
     "steps. z.K: the guide's mean of the root program [N, Z]. posterior_scale.K: the guide's standard deviation of it "
-    "[N, Z], but for a flow, which has no formula for it. Where nodes are random, posterior_scale.SITE for each of "
+    "[N, Z], except for a flow, which has no formula for it. Where nodes are random, posterior_scale.SITE for each of "
     "their sites, z.L.STEP and action.L.STEP, given their ancestors' means [N, parents, Z or 6]. For each level L "
     "below the root: z.L, the programs that z.K unfolds into, or the guide's means [N, nodes, Z]; action.L, what the "
     "policies emitted, unbounded [N, nodes, 6]: scale x and y, rotation, shear, translation x and y; pose.L "

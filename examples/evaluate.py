@@ -11,7 +11,7 @@ from examples.shared.cli import add_run, make_parser, read_options, run_command
 DESCRIPTION = (
     "Evaluate a run by importance sampling: bounds on the log evidence of each image from K = 1, 10, 100, ... "
     "particles (K = 1 is the ELBO), all particles serving in groups of K, with standard errors over images; KL; "
-    "squared error; Pareto k-hat, which tells where the weights are not to be trusted; the dimensions of the root's "
+    "squared error; Pareto k-hat, which shows where the weights cannot be trusted; the dimensions of the root's "
     "latent that are in use. "
     "Binary pixels are those of every evaluation of the data, whatever the seed; the seed is that of the particles."
 )

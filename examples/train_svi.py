@@ -33,7 +33,7 @@ def main(config: Config, resume: Path | None = None) -> Path:
 
     Args:
         config: The run's settings; ``config.run`` is its directory.
-        resume: A run directory to go on in, in place of a new one.
+        resume: A run directory to continue, in place of a new one.
 
     Returns:
         The run directory.
@@ -60,7 +60,7 @@ def main(config: Config, resume: Path | None = None) -> Path:
         if trained.stopped:  # asked to stop in the last step: nothing is left of this run, but of what is around it
             raise KeyboardInterrupt
     elif trained.first and not outcome.finished:
-        print(f"stopped at step {outcome.steps}; go on with: python -m examples.train_svi --resume {path}")
+        print(f"stopped at step {outcome.steps}; continue with: python -m examples.train_svi --resume {path}")
     return path
 
 
@@ -72,7 +72,7 @@ def new_run_name(kind: str) -> str:
 def command(arguments: Sequence[str]) -> None:
     """Read the command line and train."""
     parser = config_parser("train_svi", DESCRIPTION)
-    parser.add_argument("--resume", default=argparse.SUPPRESS, help="Run directory to go on in, from its checkpoint.")
+    parser.add_argument("--resume", default=argparse.SUPPRESS, help="Run directory to continue, from its checkpoint.")
     parser.add_argument("--help_all", action="store_true", default=argparse.SUPPRESS, help="Show all options and exit.")
     if "--help_all" in arguments:
         parser.print_help()
@@ -83,7 +83,7 @@ def command(arguments: Sequence[str]) -> None:
     resume = None if given is None else _open(Path(given))
     config, preset, _ = parse_config(parser, arguments, None if resume is None else resume / "config.yaml")
     if resume is not None and (takes("--preset", arguments) or takes("--run", arguments)):
-        raise UserError(f"--resume goes on in {resume} with its own settings: leave --preset and --run out")
+        raise UserError(f"--resume continues {resume} with its own settings: leave --preset and --run out")
     if resume is None and config.run is None:
         config = replace(config, run=new_run_name(preset))
     main(config, resume)

@@ -86,7 +86,7 @@ def check_shared(model: PyroModule, guide: PyroModule) -> None:
 
 
 def check_shapes(model_trace: Trace, guide_trace: Trace) -> None:
-    """Refuse latents that are drawn outside of the images' plate, or with other event dimensions than the model's.
+    """Refuse latents that are drawn outside the images' plate, or with other event dimensions than the model's.
 
     Raises:
         UserError: In one line, with the site.
@@ -102,7 +102,7 @@ def check_shapes(model_trace: Trace, guide_trace: Trace) -> None:
             )
         plates = [(frame.dim, frame.size) for frame in site["cond_indep_stack"] if frame.vectorized]
         if (-1, IMAGES) not in plates or tuple(site["fn"].batch_shape) != (IMAGES,):
-            raise UserError(f"a guide must draw {name} once per image, got it outside of the plate: draw in {HOW}")
+            raise UserError(f"a guide must draw {name} once per image, got it outside the plate: draw in {HOW}")
 
 
 def _tried(guide: PyroModule, images: torch.Tensor, what: str) -> Trace:

@@ -81,7 +81,7 @@ class ModelConfig:
     Args:
         name: Which program: rnp, or vae, the flat convolutional baseline.
         latent_size: Size of every program's latent, |z|.
-        likelihood: normal (fixed scale; eq. 1 is this one), bernoulli (pixels are binarised at random anew in each
+        likelihood: normal (fixed scale; eq. 1 is this one), bernoulli (binary pixels are drawn again in each
             step), continuous_bernoulli, or auto: bernoulli for grey images, normal for colour.
         pixel_scale: Standard deviation of the normal likelihood, on pixels in [0, 1].
         part_term_weight: Weight of eq. (1)'s part term in training, at least 0; the paper's is 1 / (number of parts).
@@ -112,7 +112,7 @@ class GuideConfig:
             covariance (full_rank) or a normalizing flow (flow), whose nodes follow the prior where they are random; or
             ladder, for random nodes: it walks the tree and corrects each node by what it sees at its place.
         refine_steps: Gradient steps that improve each image's posterior from where the guide starts it, in training and
-            in all that is done with the run; 0: none. A step costs about as much as one of training for each draw.
+            in all that is done with the run; 0: none. A step costs about one training step per draw.
         refine_rate: Length of the first such step, in standard deviations of the noise, above 0, at most 10.
         refine_particles: Draws of such a step, at least 1.
     """
@@ -135,8 +135,8 @@ class TrainConfig:
         objective: elbo, analytic_kl (the KL of each site in closed form), iwae (the importance-weighted bound of
             num_particles), or iwae_dreg (the same with the doubly reparameterized gradient).
         num_particles: Number of draws from the guide for each image and step, at least 1; for iwae at least 2.
-        free_bits: Nats per image that each level's latents may cost for nothing, at least 0; elbo only.
-        batch_size: Images a step, over all devices.
+        free_bits: Nats per image that each level's latents may use for free, at least 0; elbo only.
+        batch_size: Images per step, over all devices.
         optimizer: adam or adamw.
         learning_rate: Largest learning rate.
         weight_decay: Decoupled decay of adamw, or L2 penalty of adam, per step.

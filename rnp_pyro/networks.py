@@ -9,7 +9,7 @@ from math import prod
 import torch.nn.functional as F
 from torch import nn
 
-from rnp_pyro.programs import check_images
+from rnp_pyro.programs import FAR, check_images
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor, flatten_batch
 from rnp_pyro.sites import root_site
 
@@ -81,7 +81,7 @@ class ResNetEncoder(nn.Module):
         Raises:
             UserError: If the images are of another shape, type or range.
         """
-        check_images(image, self.image_shape, batched=False)
+        check_images(image, self.image_shape, batched=False, slack=FAR)
         features = self.linear(self.blocks(flatten_batch(image, 3)).flatten(-3))
         return features.reshape(*image.shape[:-3], self.out_size)
 

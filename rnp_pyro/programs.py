@@ -10,6 +10,9 @@ from rnp_pyro.errors import UserError
 SLACK = 0.01
 """How far pixels may leave [0, 1]: resizing overshoots by rounding."""
 
+FAR = 16.0
+"""How far pixels may leave [0, 1] where a guide reads what a model drew: sums of parts and normal noise do."""
+
 _numbers = count(1)
 
 
@@ -22,7 +25,7 @@ def unique_name(kind: str) -> str:
     return f"{kind}_{next(_numbers)}"
 
 
-def check_images(images: Any, image_shape: tuple[int, int, int], batched: bool = True) -> None:
+def check_images(images: Any, image_shape: tuple[int, int, int], batched: bool = True, slack: float = SLACK) -> None:
     """Refuse images that a program was not built for, before a parameter changes.
 
     Values are looked at where there are any: not on the meta device, nor under ``vmap`` or a tracer.
@@ -31,6 +34,7 @@ def check_images(images: Any, image_shape: tuple[int, int, int], batched: bool =
         images: What a program was given.
         image_shape: Channels, rows and columns that it was built for.
         batched: Whether it needs a batch of them.
+        slack: How far values may leave [0, 1].
 
     Raises:
         UserError: If it is not a floating-point tensor ``[... N C H W]`` of numbers within [0, 1].
@@ -46,7 +50,7 @@ def check_images(images: Any, image_shape: tuple[int, int, int], batched: bool =
         raise UserError(f"expected images [{wanted}], as the program was built for, got {list(images.shape)}")
     if _has_values(images):
         low, high = torch.stack(torch.aminmax(images.detach())).tolist()
-        if not (low >= -SLACK and high <= 1 + SLACK):
+        if not (low >= -slack and high <= 1 + slack):
             raise UserError(f"expected pixels within [0, 1], got {low:g} to {high:g}{_way_on(low, high)}")
 
 

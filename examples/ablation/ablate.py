@@ -30,10 +30,10 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
     """Train, evaluate, and write the table.
 
     Returns:
-        One entry a run, as in ablation.json.
+        One entry per run, as in ablation.json.
 
     Raises:
-        UserError: If anything does not fit, nothing is written then; or if no run at all could be trained.
+        UserError: If anything does not fit (nothing is written then), or if no run could be trained.
     """
     for name in ("particles", "images"):
         if getattr(config, name) < 1:
@@ -51,7 +51,7 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
         try:
             found = run_one(variant, seed, config)
         except KeyboardInterrupt:
-            print(f"interrupted: the same command goes on with {variant.name}, seed {seed}", flush=True)
+            print(f"interrupted: the same command continues with {variant.name}, seed {seed}", flush=True)
             raise
         except UserError as error:  # the others are worth having
             failed.append(f"{variant.name}, seed {seed}: {one_line(error)}")
@@ -123,7 +123,7 @@ def _open(out: Path, config: AblateConfig) -> None:
     plan = {name: value for name, value in asdict(config).items() if name != "out"}
     if (out / PLAN).is_file():
         if read_json(out / PLAN) != plan:
-            raise UserError(f"{out} holds another ablation: give its settings again to go on, or another --out")
+            raise UserError(f"{out} holds another ablation: give its settings again to continue, or another --out")
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"expected a new folder with --out, or one with an ablation, got {out}")

@@ -9,7 +9,7 @@ class AblateConfig:
     """What to compare, and how long.
 
     Args:
-        out: Folder to write; if it holds an ablation that was interrupted, it goes on there.
+        out: Folder to write; an interrupted ablation in it continues.
         preset: Which choices to start from: quick (five guides and node latents, two seeds, a minute each), or guides
             (the same, three seeds, five minutes each).
         base: Packaged settings that every training run starts from; see train_svi --preset.

@@ -195,7 +195,7 @@ def _values(text: str) -> str:
 
 
 def _cut(text: str) -> list[str]:
-    """Cut at commas outside of brackets."""
+    """Cut at commas outside brackets."""
     parts, depth = [""], 0
     for mark in text:
         depth += (mark in "[(") - (mark in "])")

@@ -92,7 +92,7 @@ def describe(numbers: dict[str, Any]) -> list[str]:
     machine = numbers["machine"]
     lines = [
         f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, {machine['precision']}, "
-        f"{machine['batch_size']} images a step, medians of {machine['rounds']} interleaved rounds",
+        f"{machine['batch_size']} images per step, medians of {machine['rounds']} interleaved rounds",
         "",
         "| | training, images/s | quartiles | ratio to vae | decoding, images/s | peak memory, MiB |",
         "|---|---|---|---|---|---|",
@@ -107,11 +107,11 @@ def describe(numbers: dict[str, Any]) -> list[str]:
     lines += [
         "",
         f"rnp2 trains at {train['rnp2'] / train['vae']:.2f} of vae's images/s and at "
-        f"{train['rnp2'] / train['reference']:.1f} times reference's, which is spared the part term; it decodes at "
+        f"{train['rnp2'] / train['reference']:.1f} times reference's, which leaves out the part term; it decodes at "
         f"{decode['rnp2'] / train['rnp2']:.1f} times the rate that it trains at; the fused path trains at "
         f"{train['rnp2'] / train['rnp2 plain loop']:.2f} times and decodes at "
         f"{decode['rnp2'] / decode['rnp2 plain loop']:.2f} times the plain loop's rate; an image costs rnp3 "
-        f"{train['rnp2'] / train['rnp3']:.2f} times what it costs rnp2",
+        f"{train['rnp2'] / train['rnp3']:.2f} times as long as rnp2",
     ]
     if numbers["exponents"]:
         lines += ["", "| a training step's | exponent of growth, fitted | between the two largest |", "|---|---|---|"]

@@ -10,7 +10,7 @@ class BenchmarkConfig:
     Args:
         json: File to write all numbers to.
         figure: PNG file to draw; its ending is .png.
-        batch_size: Images a step of the first table, at least 1.
+        batch_size: Images per step of the first table, at least 1.
         rounds: Times that each step is measured, at least 2.
         growth: Measure growth too.
         quick: Measure the two smallest points of each line of growth only, with few images: a try, not a measurement.
@@ -37,7 +37,7 @@ class CostConfig:
     """What to time.
 
     Args:
-        batch_size: Images a step, at least 1.
+        batch_size: Images per step, at least 1.
         rounds: Times that each stage is measured, at least 3; medians are printed.
     """
 

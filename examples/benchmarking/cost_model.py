@@ -73,9 +73,9 @@ def main(config: CostConfig) -> list[str]:
         flop = [_flop(stage) for stage in stages]
         seconds = medians([stage.run for stage in (*stages, whole)], config.rounds)
     lines = [
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}, float32, {config.batch_size} images a step; "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}, float32, {config.batch_size} images per step; "
         f"ceilings: matrix product {matrix / 1e9:.0f} GFLOP/s, copy {copy / 1e9:.1f} GB/s",
-        "| stage | MFLOP an image | fewest kB an image | floor, ms a step | measured, ms | ratio |",
+        "| stage | MFLOP per image | fewest kB per image | floor, ms per step | measured, ms | ratio |",
         "|---|---|---|---|---|---|",
     ]
     floors = [max(work / matrix, FLOAT * stage.floats / copy) for stage, work in zip(stages, flop, strict=True)]

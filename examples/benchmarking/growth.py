@@ -13,10 +13,10 @@ from rnp_pyro.config import ModelConfig
 from rnp_pyro.figures import Growth
 
 BATCH = 64
-"""Images a step, where it is not the batch that grows; half as many for the deepest line."""
+"""Images per step, where it is not the batch that grows; half as many for the deepest line."""
 
 Point = tuple[float, ModelConfig, int]
-"""A size, and the settings and images a step that have it."""
+"""A size, and the settings and images per step that have it."""
 
 
 def growth(points_of: dict[str, list[Point]], rounds: int, fabric: Fabric) -> list[Growth]:

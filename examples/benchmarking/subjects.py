@@ -44,7 +44,7 @@ SETTINGS = {
     "vae": replace(PLAIN, name="vae"),
 }
 """The default tree of two levels; the same step by step, without the fused path; one of three levels, with 64 leaves;
-Algorithm 1 read aloud, which is spared the part term; the flat baseline."""
+Algorithm 1 read aloud, which leaves out the part term; the flat baseline."""
 
 
 class ReferenceRNP(PyroModule):
@@ -107,7 +107,7 @@ def build_subject(
 
     Args:
         config: The model's settings.
-        batch_size: Images a step.
+        batch_size: Images per step.
         fabric: Where, and how precisely.
         reference: Put Algorithm 1 in the place of the engine.
         fused: Let the engine take its fused path.

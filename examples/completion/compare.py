@@ -25,7 +25,7 @@ from rnp_pyro.shapes import Float, Tensor
 
 @dataclass(frozen=True)
 class Errors:
-    """Squared errors of one run's completions, one number an image.
+    """Squared errors of one run's completions, one number per image.
 
     Args:
         whole: Of the expected image, over all pixels.

@@ -13,8 +13,8 @@ class CompareConfig:
         images: Number of test images, at least 1.
         first: Position of the first of them in the test split, from 0.
         mask: What is hidden: left, right, top, bottom (a half), or LEFT,TOP,WIDTH,HEIGHT in pixels.
-        particles: Particles that are weighed for each image in each round.
-        rounds: How often what is hidden is filled in from the best particles.
+        particles: Particles that are weighed per image and round.
+        rounds: Times that hidden pixels are filled in from the best particles.
         seed: Of all draws.
         json: File to write the numbers to; default: none.
         overwrite: Replace the file if it exists.

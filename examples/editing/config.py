@@ -1,4 +1,4 @@
-"""What ``edit`` is told, and what it refuses before anything is computed."""
+"""Options of ``edit``, and what it refuses before anything is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -24,9 +24,9 @@ class EditConfig:
     Args:
         run: Run directory that train_svi wrote, its training ended.
         operation: replace, swap, repose, interpolate or truncate.
-        out: Folder to write to; made if it is not there.
+        out: Folder to write to; made if it does not exist.
         index: Numbers of images in the split.
-        image: Files of the user's own.
+        image: Your own files.
         split: Which of the run's images.
         as_is: Take a file's pixels as they are.
         tree: Trees that parse or edit wrote (JSON), after the images.
@@ -65,7 +65,7 @@ class EditConfig:
 
 
 def check(config: EditConfig) -> str:
-    """Refuse what can be refused before anything is computed; give the operation.
+    """Refuse what can be refused before anything is computed; return the operation.
 
     Raises:
         UserError: In one line, with what was expected and what came.

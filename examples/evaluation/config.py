@@ -1,4 +1,4 @@
-"""What ``evaluate`` is told, and what it refuses before anything is computed."""
+"""Options of ``evaluate``, and what it refuses before anything is computed."""
 
 from dataclasses import dataclass
 from pathlib import Path

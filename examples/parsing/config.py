@@ -12,12 +12,12 @@ class ParseConfig:
 
     Args:
         run: Run directory that train_svi wrote, its training ended.
-        out: Folder to write to; made if it is not there.
+        out: Folder to write to; made if it does not exist.
         index: Numbers of images in the split.
-        image: Files of the user's own.
+        image: Your own files.
         split: Which of the run's images.
         as_is: Take a file's pixels as they are.
-        patches: Write the patches of all nodes into parse.json; without them it takes the run to draw the tree again.
+        patches: Write the patches of all nodes into parse.json; without them only the run can draw the tree again.
         overwrite: Replace files that exist.
         data: Where the run's images are now; default: where they were.
         data_dir: Folder of the public data sets, if it moved.

@@ -1,4 +1,4 @@
-"""What ``reference_posterior`` is told, and what it refuses before anything is computed."""
+"""Options of ``reference_posterior``, and what it refuses before anything is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class ReferenceConfig:
         bound_draws: Draws that the two ELBOs are estimated from, at least 2.
         seed: Of all draws, at least 0.
         processes: Images at once, each on one processor; default: as many as there are processors.
-        json: File to write the numbers to, after each image anew. Images that it has already, of this run under
-            these settings, are taken from it: a command that was interrupted goes on where it was.
+        json: File to write the numbers to, after each image. Images that it has already, of this run under
+            these settings, are taken from it: an interrupted command continues where it stopped.
         figure: File to draw the guide against the chains in, PNG, PDF or SVG; replaced if it exists.
         markdown: File to write the table to as Markdown, for a document; replaced if it exists.
         data: Where the run's images are now; default: where they were.

@@ -130,7 +130,7 @@ def _earlier(config: ReferenceConfig, run: Run) -> dict[int, dict[str, Any]]:
     expected = {"settings": _settings(config), "weights": fingerprint(Path(config.run))}
     if not isinstance(earlier, dict) or any(earlier.get(name) != value for name, value in expected.items()):
         raise UserError(
-            f"{config.json} exists and is not of this run under these settings, which alone could go on: choose "
+            f"{config.json} exists and is of another run or of other settings, so it cannot continue: choose "
             "another file with --json, or remove it"
         )
     return {one["image"]: one for one in earlier["images"]}

@@ -13,14 +13,14 @@ class SampleConfig:
     Args:
         run: Run directory that train_svi wrote, its training ended.
         out: Folder to write to; default: samples in the run directory.
-        num: Samples, at least 1; given several images, for each of them.
+        num: Samples, at least 1; with several images, for each of them.
         temperature: Factor of the prior's standard deviation, at least 0; without an image only.
-        given: Files of the user's own.
+        given: Your own files.
         index: Numbers of images in the split.
         mask: What is hidden of the image: left, right, top, bottom (a half), or LEFT,TOP,WIDTH,HEIGHT in pixels of the
             model's image; default: nothing.
-        particles: Particles that are weighed for each image in each round.
-        rounds: How often what is hidden is filled in from the best particles, to propose better ones.
+        particles: Particles that are weighed per image and round.
+        rounds: Times that hidden pixels are filled in from the best particles, to propose better ones.
         seed: Of all draws.
         split: Which of the run's images.
         as_is: Take a file's pixels as they are.

@@ -55,7 +55,7 @@ def read_options(parser: ArgumentParser, settings: type[Settings], arguments: Se
 
 
 def one_line(error: UserError) -> str:
-    """Return what an error says, without the shapes that Pyro adds to what is raised inside of a trace."""
+    """Return what an error says, without the shapes that Pyro adds to what is raised inside a trace."""
     return " ".join(str(error).split("\n Trace Shapes:")[0].split())
 
 

@@ -141,7 +141,7 @@ def _draw_pixels(
     blank = image.expand(len(next(iter(latents.values()))), -1, -1, -1)
     trace = poutine.trace(poutine.condition(model, data=latents)).get_trace(blank)
     likelihood = random_sites(trace)[IMAGE]["fn"]
-    return likelihood.sample() if _is_discrete(likelihood) else likelihood.mean.clamp(0, 1)  # a sum may exceed 1
+    return likelihood.sample() if _is_discrete(likelihood) else likelihood.mean
 
 
 def _is_discrete(fn: Distribution) -> bool:

@@ -50,7 +50,7 @@ class Pair:
         return Weights(self.model, self.amortized)
 
     def prepare(self, images: ByteImages, step: int) -> Canvas:
-        """Turn a training batch's bytes into what the likelihood observes; binary pixels are drawn anew each step."""
+        """Turn a training batch's bytes into what the likelihood observes; binary pixels are drawn again each step."""
         unit = to_unit(images)
         return binarise(unit, self.seed, step) if self.binary else unit
 

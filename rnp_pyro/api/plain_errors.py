@@ -16,7 +16,7 @@ WORDS = {
 
 
 def plain(message: str) -> str:
-    """Rephrase what was expected and what came; a message of another kind stays as it is, but for the option's name.
+    """Rephrase what was expected and what came; a message of another kind stays as it is, except for the option's name.
 
     Args:
         message: Of jsonargparse, such as ``Parser key "train.steps": Expected a <class 'int'>. Got value: x``.

@@ -121,7 +121,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Name the commit of this checkout, with a plus if files differ from it; None outside of a checkout."""
+    """Name the commit of this checkout, with a plus if files differ from it; None outside a checkout."""
 
     def git(*arguments: str) -> str:
         here = Path(__file__).resolve().parent

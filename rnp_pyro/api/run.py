@@ -194,7 +194,7 @@ class Run:
                 bool [H,W] that is true where pixels are hidden.
             num: Draws for each image, at least 1.
             particles: Particles that are weighed for each image in each round, at least 1.
-            rounds: How often what is hidden is filled in from the best particles, at least 0.
+            rounds: Times that hidden pixels are filled in from the best particles, at least 0.
             seed: Of all draws.
 
         Raises:

@@ -140,12 +140,12 @@ def _load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any]:
             raise KeyError(missing)
     except (KeyError, TypeError, RuntimeError):
         raise UserError(
-            f"the checkpoint in {run} is damaged or of another model: go on with the model and guide in its {CONFIG}"
+            f"the checkpoint in {run} is damaged or of another model: continue with the model and guide in its {CONFIG}"
         ) from None
     # A run that was interrupted between its last step and its summary has yet to be reported.
     reported = (run / SUMMARY).exists() and read_json(run / SUMMARY).get("steps") == step
     if reported and progress(step, seconds) >= 1:
-        raise UserError(f"the run {run} has used its budget up: give a larger one, such as --train.minutes 10")
+        raise UserError(f"the run {run} has used up its budget: give a larger one, such as --train.minutes 10")
     return state
 
 

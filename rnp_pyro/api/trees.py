@@ -160,7 +160,7 @@ class PartTrees(Sequence[PartTree]):
         return iter(self.trees)
 
     def figure(self) -> Figure:
-        """Show one image a row: itself, what its tree draws, and its parts; the first eight."""
+        """Show one image per row: itself, what its tree draws, and its parts; the first eight."""
         return figures.panels([_row(one) for one in self.trees[:SHOWN]])
 
     def to_json(self, patches: bool = True) -> list[dict[str, Any]]:

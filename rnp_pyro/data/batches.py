@@ -19,7 +19,7 @@ def batch_indices(seed: int, step: int, batch_size: int, num_images: int) -> Int
     Args:
         seed: The run's seed.
         step: Training step, from 0.
-        batch_size: Images a step, at least 1; may exceed ``num_images``.
+        batch_size: Images per step, at least 1; may exceed ``num_images``.
         num_images: Images in the data set, at least 1.
 
     Returns:

@@ -15,7 +15,7 @@ def to_unit(images: ByteImages) -> Images:
 
 
 def binarise(images: Images, seed: int, step: int) -> Images:
-    """Draws every pixel anew in each training step: 1 with the pixel's value as probability, else 0.
+    """Draws every pixel again in each training step: 1 with the pixel's value as probability, else 0.
 
     Args:
         images: Values in [0, 1].
@@ -46,7 +46,7 @@ def binarise_fixed(images: Images, seed: int, indices: Int64[Tensor, "N"]) -> Im
 
 
 def _draw(images: Images, keys: Int64[Tensor, "N"]) -> Images:
-    """Bernoulli draws, one stream an image. Compared in float32, so a float64 run sees the same pixels."""
+    """Bernoulli draws, one stream per image. Compared in float32, so a float64 run sees the same pixels."""
     if not images.is_floating_point():
         raise TypeError(f"images must be floats in [0, 1], got {images.dtype}: call to_unit first")
     noise = uniforms(keys, images[0].numel() if len(images) else 0).view(images.shape)

@@ -74,7 +74,7 @@ def _splits(folders: Sequence[Folder], paths: Sequence[Path]) -> tuple[list[tupl
         if outside:
             raise UserError(
                 f"expected all images in one of the folders of the splits {', '.join(sorted(present))}, got "
-                f"{len(outside)} of {len(paths)} outside of them, such as {one_form(str(outside[0]))!r}: move them "
+                f"{len(outside)} of {len(paths)} outside them, such as {one_form(str(outside[0]))!r}: move them "
                 "into one of these folders, or out of the data set"
             )
         return [split for split in found if split], []
@@ -99,7 +99,7 @@ def _split_of(folder: Folder, beside: dict[tuple[Folder, str], set[str]]) -> tup
 
 
 def _beside(folders: Sequence[Folder]) -> dict[tuple[Folder, str], set[str]]:
-    """Return the splits that folders name whose names are alike but for them, by the folder they are in."""
+    """Return the splits that folders name whose names are alike except for them, by the folder they are in."""
     found: dict[tuple[Folder, str], set[str]] = {}
     for folder in set(folders):
         for at, name in enumerate(folder):

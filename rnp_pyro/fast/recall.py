@@ -109,7 +109,7 @@ def remembering(decoder: object, afresh: bool = False) -> Iterator[None]:
 
     Args:
         decoder: A tree.
-        afresh: Whether to start from nothing inside of another such walk, and go back to what it knew; else the outer
+        afresh: Whether to start from nothing inside another such walk, and go back to what it knew; else the outer
             one serves.
     """
     if not isinstance(decoder, Remembers) or (decoder.memory is not None and not afresh):

@@ -38,7 +38,7 @@ CACHE = 20 * 2**20
 
 @dataclass(frozen=True)
 class Execution:
-    """How a tree computes; no number depends on it but for rounding.
+    """How a tree computes; numbers depend on it by rounding only.
 
     Args:
         chunk: Programs that are generated and run side by side, at least 1; None: 20 MB of weights on a CPU, all

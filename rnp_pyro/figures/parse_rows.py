@@ -22,7 +22,7 @@ def parse(
     parts: Float[Tensor, "n T C H W"],
     sub_parts: Float[Tensor, "n T S C h w"] | None,
 ) -> Figure:
-    """Show one image a row: itself, its reconstruction, its parts superimposed in colour, a box for each part.
+    """Show one image per row: itself, its reconstruction, its parts superimposed in colour, a box for each part.
 
     A box has the colour of its part and shows the part's sub-parts superimposed in colour; in a tree of one
     level, the part alone. Colour images are not tinted: the boxes show their parts as they are (fig. 3c).

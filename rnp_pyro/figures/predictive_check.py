@@ -60,7 +60,7 @@ def posterior_predictive(observed: Observed, drawn: Drawn) -> Figure:
 
 
 def _mosaic(axes: Axes, observed: Observed, drawn: Drawn) -> None:
-    """One row an image: itself, the mean of its draws, some draws."""
+    """One row per image: itself, the mean of its draws, some draws."""
     rows = np.stack([observed, drawn.mean(0), *drawn[:SHOWN_DRAWS]], axis=1).astype(np.float32)
     pixels = np.pad(on_paper(torch.from_numpy(rows)), ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=LINE)
     num_rows, num_columns, height, width, _ = pixels.shape

@@ -10,7 +10,7 @@ Rows = Sequence[Mapping[str, str | float | int | None]]
 """Rows of `metrics.csv`, from the file (text) or memory (numbers); a value may be missing, empty or None."""
 
 Series = Float[np.ndarray, " rows"]
-"""One number a row; nan where there is none."""
+"""One number per row; nan where there is none."""
 
 
 def column(rows: Rows, name: str) -> Series:

@@ -91,7 +91,7 @@ def place(axes: Axes, pixels: PrintedImage, box: Box, frame: Colour = GREY, bord
         pixels: [H, W, 3].
         box: where, without the frame.
         frame: the frame's colour.
-        border: the frame's width in printed pixels, outside of the image.
+        border: the frame's width in printed pixels, outside the image.
     """
     rows, columns, _ = pixels.shape
     left, top, width, height = fitted(rows, columns, box)

@@ -1,7 +1,7 @@
 """Operations on trees, as pure functions: each takes values and gives new ones.
 
 What hangs together stays so: a node's descendants are what its program unfolds into, its own patch is what its parent's
-program makes of its latent, and both are made anew when that program or that parent changes. Poses, siblings and the
+program makes of its latent, and both are made again when that program or that parent changes. Poses, siblings and the
 order of children stay as they are. (A program's later steps would depend on its earlier ones if it ran again; it does
 not run again for the sake of an edited child.)
 """
@@ -51,7 +51,7 @@ def program_of(value: TreeValue, path: Path) -> Latent:
 
 
 def replace_program(tree: Tree, value: TreeValue, path: Path, program: Latent) -> TreeValue:
-    """Let the part at ``path`` run another program; its pose stays, its subtree is unfolded anew.
+    """Let the part at ``path`` run another program; its pose stays, its subtree is unfolded again.
 
     Args:
         tree: What unfolds programs.
@@ -181,7 +181,7 @@ def _graft(
 
 
 def _decoded(tree: Tree, value: TreeValue, level: int) -> TreeValue:
-    """Decode the patches of one level anew, and no others."""
+    """Decode the patches of one level again, and no others."""
     return _with_nodes(value, level, replace(value.at(level), patch=decode_patches(tree, value).at(level).patch))
 
 

@@ -16,7 +16,7 @@ def seen_pixels(hidden: str, image_shape: tuple[int, int, int]) -> Bool[Tensor, 
         image_shape: Channels, rows and columns.
 
     Raises:
-        UserError: If it is neither, hides nothing or everything, or lies outside of the image.
+        UserError: If it is neither, hides nothing or everything, or lies outside the image.
     """
     _, rows, columns = image_shape
     halves = {
@@ -28,7 +28,7 @@ def seen_pixels(hidden: str, image_shape: tuple[int, int, int]) -> Bool[Tensor, 
     left, top, width, height = halves[hidden] if hidden in halves else _rectangle(hidden)
     if width < 1 or height < 1 or left < 0 or top < 0 or left + width > columns or top + height > rows:
         raise UserError(
-            f"expected a mask inside of the image of {columns}x{rows} pixels, at least 1x1, got {hidden}: give "
+            f"expected a mask inside the image of {columns}x{rows} pixels, at least 1x1, got {hidden}: give "
             "--mask LEFT,TOP,WIDTH,HEIGHT"
         )
     if width == columns and height == rows:

@@ -215,7 +215,7 @@ def grey_run(train_run: TrainRun, grey: Path) -> tuple[Path, Done]:
 
 @pytest.fixture
 def finished(digits_run: tuple[Path, Done], tmp_path: Path) -> Path:
-    """A run that has used its budget up, to change and to damage."""
+    """A run that has used up its budget, to change and to damage."""
     return Path(shutil.copytree(digits_run[0], tmp_path / "run"))
 
 

@@ -53,7 +53,10 @@ def test_the_quick_preset_is_five_variants_and_says_what_it_leaves_out():
 
 def test_any_setting_can_be_varied():
     found = plan(
-        guides=["resnet"], node_latents=["none"], vary=["model.latent_size=8,16", "model.tree.num_steps=[2,2],[3]"]
+        guides=["resnet"],
+        node_latents=["none"],
+        vary=["model.latent_size=8,16", "model.tree.num_steps=[2,2],[3]"],
+        set=["model.tree.canvas_sizes=[16]"],
     )
     # A depth that does not fit the canvas sizes is left out, with the reason.
     assert [one.choices["model.latent_size"] for one in found.variants] == ["8", "16"]

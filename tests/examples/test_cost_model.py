@@ -14,7 +14,7 @@ ROUNDS = 3
 
 @pytest.fixture
 def table() -> dict[str, list[str]]:
-    """Rows by stage, as printed for one image a step."""
+    """Rows by stage, as printed for one image per step."""
     torch.set_default_dtype(torch.float32)
     rows = [line.strip("| ").split(" | ") for line in main(CostConfig(batch_size=1, rounds=ROUNDS))[3:]]
     return {name: cells for name, *cells in rows}

@@ -90,7 +90,7 @@ OPTIONS = {
     ],
     "--rounds": [("-1", "--rounds"), ("x", "--rounds: expected a whole number, got x")],
     "--accelerator": [("nope", "You selected an invalid accelerator name")],
-    "--mask": [("middle", "left, right, top, bottom"), ("0,0,99,1", "inside of the image of 12x12 pixels")],
+    "--mask": [("middle", "left, right, top, bottom"), ("0,0,99,1", "inside the image of 12x12 pixels")],
     "--overwrite": [("perhaps", "--overwrite: expected true or false, got perhaps")],
     "--batch_size": [("0", "--batch_size must be at least 1")],
     "--as_is": [("perhaps", "--as_is: expected true or false, got perhaps")],

@@ -63,7 +63,7 @@ def test_an_interrupted_run_goes_on(train, call, interrupts, tmp_path, grey, num
     handler = signal.getsignal(number)
     interrupts[1] = number
     done = train(*options)
-    assert done.lines[-1] == f"stopped at step 2; go on with: python -m examples.train_svi --resume {run}"
+    assert done.lines[-1] == f"stopped at step 2; continue with: python -m examples.train_svi --resume {run}"
     assert signal.getsignal(number) == handler
     assert files(run) == ["checkpoint.pt", "config.yaml", "metrics.csv"]
     assert f"run directory: {run}" in call("train_svi", "--resume", run).lines
@@ -78,7 +78,7 @@ def test_an_interrupted_run_goes_on(train, call, interrupts, tmp_path, grey, num
 def test_a_finished_run_is_not_resumed(call, finished):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     message = call("train_svi", "--resume", finished).error
-    assert message == f"the run {finished} has used its budget up: give a larger one, such as --train.minutes 10"
+    assert message == f"the run {finished} has used up its budget: give a larger one, such as --train.minutes 10"
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
@@ -143,7 +143,7 @@ def test_resuming_from_a_checkpoint_of_something_else(call, finished):
 @pytest.mark.parametrize("option", ["--preset=mnist", "--run=elsewhere"])
 def test_resuming_with_another_start(call, finished, option):
     message = unchanged(finished, call, "--train.steps=6", option)
-    assert message.startswith(f"--resume goes on in {finished} with its own settings")
+    assert message.startswith(f"--resume continues {finished} with its own settings")
 
 
 def test_resuming_without_a_checkpoint(call, finished):

@@ -154,8 +154,8 @@ def test_without_a_mask_it_is_the_posterior(call, digits_run, out):
         (["--particles=100"], "--particles weighs programs by an image"),
         (["--rounds=3"], "--rounds fills in what --mask hides"),
         (["--index", 0, "--rounds=3"], "--rounds fills in what --mask hides"),
-        (["--index", 0, "--mask=0,0,13,5"], "inside of the image of 12x12 pixels"),
-        (["--index", 0, "--mask=10,10,5,5"], "inside of the image of 12x12 pixels"),
+        (["--index", 0, "--mask=0,0,13,5"], "inside the image of 12x12 pixels"),
+        (["--index", 0, "--mask=10,10,5,5"], "inside the image of 12x12 pixels"),
         (["--index", 0, "--mask=0,0,12,12"], "hides the whole image"),
     ],
 )

@@ -48,7 +48,7 @@ def test_a_guide_that_is_the_prior_has_no_kl(make_pair: MakePair, images: torch.
     with torch.no_grad():
         guide.loc_and_scale.weight.zero_()
         guide.loc_and_scale.bias.zero_()
-        # softplus(log(e - 1)) = 1, but for the smallest scale.
+        # softplus(log(e - 1)) = 1, except for the smallest scale.
         guide.loc_and_scale.bias[6:] = torch.tensor(1 - 1e-4).expm1().log()
     assert elbo_terms(model, guide, images, seed=0).kl.abs().max() < 1e-12
 

@@ -121,8 +121,8 @@ class SameNameOtherTree(Guide):
 MISFITS: dict[type, str] = {
     Foreign: r"just the model's latents: the model has no style; expected another --guide\.name",
     Nothing: r"just the model's latents: it does not draw z\.2; expected another --guide\.name",
-    NoPlate: r"must draw z\.2 once per image, got it outside of the plate: draw in pyro\.plate\(",
-    OneForAll: r"must draw z\.2 once per image, got it outside of the plate",
+    NoPlate: r"must draw z\.2 once per image, got it outside the plate: draw in pyro\.plate\(",
+    OneForAll: r"must draw z\.2 once per image, got it outside the plate",
     WholeBatch: r"event shape \(6,\), got \(3, 6\): make its dimensions the event by \.to_event\(1\)",
     TooSmall: r"z\.2 with the model's event shape \(6,\), got \(2,\)",
     NoEvent: r"guide NoEvent fails on 3 images of shape \(1, 12, 12\): Shape mismatch inside plate.*\.to_event\)$",

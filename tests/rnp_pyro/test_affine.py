@@ -29,7 +29,7 @@ TINY = 1e-12
 
 @st.composite
 def limits_of(draw: st.DrawFn) -> PoseLimits:
-    """Any limits that are accepted, but for parts of less than a twentieth of their parent."""
+    """Any limits that are accepted, except for parts of less than a twentieth of their parent."""
     shear = draw(st.floats(0, 1))
     high = draw(st.floats(0.1, 1 / hypot(1 + shear, 1) - 1e-9))
     scale = (draw(st.floats(0.05, high)), high)

@@ -124,7 +124,7 @@ def test_outside_of_the_part_the_canvas_is_dark():
 def test_paste_then_crop_returns_a_smooth_image_within_the_bound(numbers: list[float]):
     """The bound adds up one bilinear interpolation's error for each pass.
 
-    f(x, y) = cos^2(pi x / 2) cos^2(pi y / 2), and 0 outside of [-1, 1]^2, has a continuous gradient everywhere, since
+    f(x, y) = cos^2(pi x / 2) cos^2(pi y / 2), and 0 outside [-1, 1]^2, has a continuous gradient everywhere, since
     it meets the border with slope 0, and |f_xx|, |f_yy| <= pi^2 / 2 and |f_xy| <= pi^2 / 4 almost everywhere.
 
     Linear interpolation between points h apart is off by at most h^2 / 8 times the largest second derivative, and the

@@ -104,7 +104,7 @@ def test_batches_of_images_under_vmap():
 
 @pytest.mark.thorough
 def test_model_and_guides_refuse_before_a_parameter_changes():
-    """Outside of pytest's checked annotations, as a user calls them."""
+    """Outside pytest's checked annotations, as a user calls them."""
     code = """
 import torch, pyro
 from guides import GUIDES

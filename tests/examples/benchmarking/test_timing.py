@@ -77,7 +77,7 @@ def test_an_accelerators_allocator_says_the_same():
 
 @pytest.mark.thorough
 def test_recomputing_needs_less_memory():
-    """Generated weights, 80 kB a program, are not kept from the forward to the backward pass but for a chunk's."""
+    """Generated weights, 80 kB per program, are not kept from the forward to the backward pass except for a chunk's."""
     peaks = []
     for recompute in (False, True):
         tree = build_tree(TreeConfig(chunk=4, recompute=recompute), 32, (1, 28, 28)).float()

@@ -320,7 +320,7 @@ UNITS = {
     "train.epochs": "Passes",
     "train.num_particles": "Number of draws",
     "train.free_bits": "Nats per image",
-    "train.batch_size": "Images a step",
+    "train.batch_size": "Images per step",
     "train.learning_rate": "learning rate",
     "train.weight_decay": "per step",
     "train.lr_warmup": "Share",

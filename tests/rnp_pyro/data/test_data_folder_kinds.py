@@ -118,7 +118,7 @@ def test_images_outside_of_the_splits(tmp_path, outside):
     fill(tmp_path / "test", 5, start=50)
     save(tmp_path / outside, blob(99))
     message = refused(tmp_path)
-    assert "got 1 of 26 outside of them" in message
+    assert "got 1 of 26 outside them" in message
     assert outside in message
 
 

@@ -26,7 +26,7 @@ class Answers:
         return self.known.setdefault(name, loc + 0.1)
 
     def but(self, name: str) -> "Answers":
-        """The same answers, but for one site and what comes after it in the order of the walk."""
+        """The same answers, except for one site and what comes after it in the order of the walk."""
         places = list(self.known)
         return Answers({one: self.known[one] for one in places[: places.index(name)]})
 

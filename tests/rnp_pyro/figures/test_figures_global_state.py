@@ -20,7 +20,7 @@ def settings() -> dict:
 
 @pytest.fixture
 def figures_without_pyplot(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The package imported anew, where importing pyplot is an error."""
+    """The package imported again, where importing pyplot is an error."""
     monkeypatch.setattr(rnp_pyro, "figures", rnp_pyro.figures)
     for name in [name for name in sys.modules if name.startswith("rnp_pyro.figures")]:
         monkeypatch.delitem(sys.modules, name)

@@ -139,7 +139,7 @@ def test_swapped_parts_take_their_subtrees_along(tree: Tree, trees):
 
 
 def test_an_edited_subtree_is_swapped_as_it_is(tree: Tree, trees):
-    """Not unfolded anew: a part that was moved below keeps its move."""
+    """Not unfolded again: a part that was moved below keeps its move."""
     moved = move_part(trees[0], (0, 1), Move((0.3, 0.0)))
     _, other = swap_parts(tree, moved, trees[1], (0,))
     assert torch.equal(pose_of(other, (0, 1)), pose_of(moved, (0, 1)))

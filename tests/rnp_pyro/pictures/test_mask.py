@@ -39,12 +39,12 @@ def test_what_is_no_mask(hidden: str):
 
 @pytest.mark.parametrize("hidden", ["0,0,8,1", "0,0,1,5", "-1,0,2,2", "0,-1,1,1", "7,0,1,1", "2,2,0,1", "2,2,1,-1"])
 def test_a_mask_outside_of_the_image(hidden: str):
-    with pytest.raises(UserError, match="inside of the image of 7x4 pixels"):
+    with pytest.raises(UserError, match="inside the image of 7x4 pixels"):
         seen_pixels(hidden, SHAPE)
 
 
 def test_something_must_be_seen():
     with pytest.raises(UserError, match="hides the whole image"):
         seen_pixels("0,0,7,4", SHAPE)
-    with pytest.raises(UserError, match="inside of the image"):
+    with pytest.raises(UserError, match="inside the image"):
         seen_pixels("top", (1, 1, 4))
