@@ -13,6 +13,7 @@ What the printed algorithm lacks:
 - Departure (line 16): it multiplies noise with exp(logvar), a variance. Drawing z^K is the guide's task here, with
   scale a standard deviation.
 - Departure (lines 6 and 7): it has no encoders and no feedback; section 2.1 and fig. 2b have both.
+- Departure (lines 6 to 8): its numbers have no bound. Ours are compressed where they are far beyond what is usual.
 """
 
 from typing import Any

@@ -58,7 +58,7 @@ class Tree(nn.Module):
         compress: Whether states and actions far beyond what is usual are compressed.
         feedback: For each level 1, ..., K a linear layer from a child's canvas to |z|, the dotted line of fig. 2b:
             the parent's next step takes it as its estimate of the last part. None: Algorithm 1 as printed.
-        execution: How the fast path computes.
+        execution: How it is computed.
         node_scales: Standard deviations of random nodes; None: only the root is random, as in the paper.
     """
 
@@ -192,7 +192,7 @@ class Tree(nn.Module):
     def _unfold_level(self, place: Place, draw: Draw | None) -> tuple[Nodes, ...]:
         """Unfold programs of one level into the nodes of all levels below."""
         level = place.level
-        if draw is None and self.feedback is None and not _transformed():
+        if draw is None and self.feedback is None and self.execution.fused and not _transformed():
             children, below = self._unroll(level, place.z), ()
         else:
             steps, num_programs = self._walk(place, draw or mean), place.z.shape[-2]

@@ -1,4 +1,4 @@
-"""Train on every kind of sound images with four trees and three seeds: python tests/sweep.py [--steps 300] [--out FILE].
+"""Train on all sound images, with four trees and three seeds: python tests/sweep.py [--steps 300] [--out FILE].
 
 Prints a Markdown table for docs/reliability.md. Each cell is the -ELBO of the last 25 steps, nats per image.
 """
@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ import torch
 from lightning_fabric import Fabric
 from sound_images import KINDS, sound_images
 
-from rnp_pyro.api.pair import build_pair
 from inference.training.loop import train
 from inference.training.schedule import make_progress
 from inference.training.task import Task
+from rnp_pyro.api.pair import build_pair
 from rnp_pyro.config import Config, GuideConfig, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.errors import UserError
 
@@ -104,7 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch_size", type=int, default=16, help="Images per step.")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("sweep.json"), help="Where results are kept; it goes on there.")
+    parser.add_argument(
+        "--out", type=Path, default=Path("sweep.json"), help="Where results are kept; it goes on there."
+    )
     options = parser.parse_args(arguments)
     found: dict[str, float | str] = json.loads(options.out.read_text()) if options.out.exists() else {}
     cells = itertools.product(SEEDS, KINDS, TREES)

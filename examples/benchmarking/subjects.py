@@ -38,12 +38,13 @@ THREE_LEVELS = TreeConfig(num_steps=(4, 4, 4), canvas_sizes=(20, 16))
 PLAIN = ModelConfig()
 SETTINGS = {
     "rnp2": PLAIN,
+    "rnp2 plain loop": PLAIN,
     "rnp3": replace(PLAIN, tree=THREE_LEVELS),
     "reference": replace(PLAIN, part_term_weight=0.0),
     "vae": replace(PLAIN, name="vae"),
 }
-"""The default tree of two levels; one of three, with 64 leaves; Algorithm 1 read aloud, which is spared the part term;
-the flat baseline."""
+"""The default tree of two levels; the same step by step, without the fused path; one of three levels, with 64 leaves;
+Algorithm 1 read aloud, which is spared the part term; the flat baseline."""
 
 
 class ReferenceRNP(PyroModule):
@@ -99,7 +100,9 @@ class Subject:
         return peak_mib(self.train, self.parameters[0].device)
 
 
-def build_subject(config: ModelConfig, batch_size: int, fabric: Fabric, reference: bool = False) -> Subject:
+def build_subject(
+    config: ModelConfig, batch_size: int, fabric: Fabric, reference: bool = False, fused: bool = True
+) -> Subject:
     """Build a model and its guide, their training step and their decoder.
 
     Args:
@@ -107,9 +110,12 @@ def build_subject(config: ModelConfig, batch_size: int, fabric: Fabric, referenc
         batch_size: Images a step.
         fabric: Where, and how precisely.
         reference: Put Algorithm 1 in the place of the engine.
+        fused: Let the engine take its fused path.
     """
     with seeded(0, fabric.device):
         model = MODELS[config.name](config, IMAGE)
+        if isinstance(model.decoder, Tree):
+            model.decoder.execution = replace(model.decoder.execution, fused=fused)
         if reference:
             model = ReferenceRNP(model.decoder, model.likelihood)
         guide = GUIDES["resnet"](GuideConfig(), model.decoder)

@@ -95,7 +95,7 @@ def fit(
     trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
     if trained.interrupted:
         raise KeyboardInterrupt(f"training was interrupted at step {trained.outcome.steps}")
-    return Run(config, trained.record, trained.pair, trained.path)
+    return Run(trained.config, trained.record, trained.pair, trained.path)
 
 
 def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:

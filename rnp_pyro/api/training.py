@@ -39,6 +39,7 @@ class Trained:
     """What training left.
 
     Args:
+        config: The settings, with what they leave to the images filled in.
         pair: Model and guide, trained in place.
         record: What the run knows of its data.
         path: Its folder; None: it is in memory only.
@@ -50,6 +51,7 @@ class Trained:
         figures: The files that were drawn.
     """
 
+    config: Config
     pair: Pair
     record: DataRecord
     path: Path | None
@@ -105,7 +107,7 @@ def train_run(
     observer = RunObserver(path, step, first=fabric.is_global_zero, silent=silent)
     with observer.watching():
         outcome = train(task, config.train, progress, fabric, observer, resumed)
-    trained = Trained(pair, record, path, outcome, observer.stopped, fabric.is_global_zero)
+    trained = Trained(config, pair, record, path, outcome, observer.stopped, fabric.is_global_zero)
     return _report(trained, config, data, fabric) if trained.first and outcome.finished and path else trained
 
 

@@ -38,17 +38,19 @@ CACHE = 20 * 2**20
 
 @dataclass(frozen=True)
 class Execution:
-    """How the fast path computes; no number depends on it but for rounding.
+    """How a tree computes; no number depends on it but for rounding.
 
     Args:
         chunk: Programs that are generated and run side by side, at least 1; None: 20 MB of weights on a CPU, all
             on an accelerator.
         recompute: Generate programs again in the backward pass instead of keeping them: less memory, one product of the
             heads more.
+        fused: Take this path where it can serve; else the plain loop always, as the benchmark does to compare them.
     """
 
     chunk: int | None = None
     recompute: bool = False
+    fused: bool = True
 
 
 FASTEST = Execution()

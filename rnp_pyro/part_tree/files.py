@@ -1,4 +1,4 @@
-"""A tree as JSON: one schema, written whole or not at all, checked when it is read (``tree_schema.py``).
+"""A tree as JSON: one schema, written whole or not at all, checked when it is read (``schema.py``).
 
     {"format": "rnp-pyro tree", "version": 1, "dtype": "float32", "levels": 2, "leaf_level": 0,
      "image_shape": [1, 28, 28], "num_steps": [4, 4], "canvas_sizes": [[28, 28], [16, 16]], "patch_size": [8, 8],

@@ -1,6 +1,7 @@
 """The benchmark: its keys, its fit, and that its reference is the engine's equal."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from models import MODELS
 from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
+from rnp_pyro.tree import Tree
 
-SUBJECTS = {"rnp2", "rnp3", "reference", "vae"}
+SUBJECTS = {"rnp2", "rnp2 plain loop", "rnp3", "reference", "vae"}
 
 
 @pytest.mark.thorough
@@ -25,9 +27,10 @@ def test_keys_and_table(call, tmp_path):
         assert set(numbers[key]) == SUBJECTS
         assert all(value > 0 for value in numbers[key].values())
     assert numbers["ratio_to_vae"]["vae"] == 1
+    assert any("times the plain loop's rate" in line for line in lines)
     assert numbers["exponents"] == {}
     assert {"processor", "threads", "precision", "torch", "python"} <= set(numbers["machine"])
-    assert [line.split(" | ")[0] for line in lines[4:8]] == [f"| {name}" for name in SETTINGS]
+    assert [line.split(" | ")[0] for line in lines[4:9]] == [f"| {name}" for name in SETTINGS]
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 
@@ -70,6 +73,21 @@ def test_a_power_law_is_found(exponent):
 def test_a_constant_hides_growth_from_the_fit_but_less_from_the_last_sizes():
     found = fit("seconds", "nodes", (1, 10, 100, 1000), [100 + size for size in (1, 10, 100, 1000)])
     assert found.exponent < 0.4 < 0.7 < last_exponent(found) < 1
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_plain_loop_is_the_engine_without_its_fused_path(monkeypatch: pytest.MonkeyPatch, fused: bool):
+    seen: list[str] = []
+    for name in ("_unroll", "_walk"):
+        original = getattr(Tree, name)
+
+        def noted(self: Tree, *arguments: object, name: str = name, original: Callable = original) -> object:
+            seen.append(name)
+            return original(self, *arguments)
+
+        monkeypatch.setattr(Tree, name, noted)
+    build_subject(SETTINGS["rnp2"], 2, Fabric(accelerator="cpu", devices=1), fused=fused).decode()
+    assert seen == 2 * ["_unroll" if fused else "_walk"]
 
 
 def test_what_is_not_finite_is_not_timed():

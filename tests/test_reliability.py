@@ -1,0 +1,55 @@
+"""Sound images never end in NaN; docs/reliability.md has the table of the whole sweep."""
+
+from itertools import product
+from math import isfinite
+
+import pytest
+import torch
+from sound_images import KINDS, sound_images
+from sweep import SEEDS, TREES, outcome
+
+from rnp_pyro.build import start_like
+from rnp_pyro.config import Config, ModelConfig, TreeConfig
+
+
+@pytest.fixture(autouse=True)
+def _float32():
+    """Users train in single precision, whose numbers overflow first."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_what_it_says(kind: str):
+    images = sound_images(kind, 0)
+    assert images.dtype == torch.uint8
+    assert images.shape[1] == 1
+    assert len(images) == (4 if kind == "4 images" else 200)
+    assert images.shape[-1] == {"8 pixels": 8, "64 pixels": 64}.get(kind, 28)
+    assert torch.equal(images, sound_images(kind, 0))
+
+
+def test_patches_start_as_bright_as_the_images():
+    images = sound_images("thin strokes", 0)
+    assert start_like(Config(), images).model.tree.ink == pytest.approx(images.double().mean().item() / 255, abs=1e-6)
+    chosen = Config(model=ModelConfig(tree=TreeConfig(ink=0.5)))
+    assert start_like(chosen, images) == chosen
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("tree", TREES)
+def test_thin_strokes_survive_their_first_steps(tree: str):
+    """Where the loss used to become NaN: at step 17 with the default tree."""
+    found = outcome("thin strokes", tree, 0, steps=25, batch_size=16)
+    assert isinstance(found, float), found
+    assert isfinite(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "tree", "seed"), list(product(KINDS, TREES, SEEDS)))
+def test_no_sound_images_end_in_nan(kind: str, tree: str, seed: int):
+    found = outcome(kind, tree, seed, steps=300, batch_size=16)
+    assert isinstance(found, float), found
+    assert isfinite(found)
