@@ -17,7 +17,8 @@ DESCRIPTION = (
     "below the root: z.L, the programs that z.K unfolds into, or the guide's means [N, nodes, Z]; action.L, what the "
     "policies emitted, unbounded [N, nodes, 6]: scale x and y, rotation, shear, translation x and y; pose.L "
     "[N, nodes, 2, 3], the map from a node's frame to its parent's, both over [-1, 1], x to the right and y down. "
-    "images_index: each image's position in the split [N]. labels: its class [N], where the data have classes. The "
+    "images_index: each image's position in its split [N]. labels: its class [N], and classes its name, where the data "
+    "have classes; files: where it came from, if it has a name; splits, with --split all. The "
     "flat baseline has only z.0 and posterior_scale.0."
 )
 

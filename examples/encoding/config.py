@@ -10,8 +10,8 @@ class EncodeConfig:
 
     Args:
         run: Run directory that train_svi wrote, its training ended.
-        out: File to write, a NumPy archive (.npz) of float32 and int64 arrays; its folder must exist.
-        split: Which of the run's images: test, train or validation.
+        out: File to write, a NumPy archive (.npz) of float32 and int64 arrays and texts; its folder must exist.
+        split: Which of the run's images: test, train or validation, or all in the order train, validation, test.
         limit: Number of images, from the first of the split on, at least 1; default: all.
         overwrite: Replace the file if it exists.
         accelerator: Where to compute: cpu, cuda, mps, ..., or auto: what the machine has.
@@ -21,7 +21,7 @@ class EncodeConfig:
 
     run: str
     out: str
-    split: Literal["test", "train", "validation"] = "test"
+    split: Literal["test", "train", "validation", "all"] = "test"
     limit: int | None = None
     overwrite: bool = False
     accelerator: str = "auto"

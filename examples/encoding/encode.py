@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from examples.encoding.config import EncodeConfig
 from examples.shared.cli import check_output
 from rnp_pyro.api.devices import launch
 from rnp_pyro.api.encoding import encode
 from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.rows import observe, places, row_facts, rows_of
 from rnp_pyro.api.run import open_trained
 from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import write_atomically
@@ -30,16 +30,16 @@ def main(config: EncodeConfig) -> Path:
     out = Path(config.out)
     _check(config, out)
     run = open_trained(Path(config.run), data=config.data, data_dir=config.data_dir)
-    images = getattr(run.data, config.split)[: config.limit]
-    labels = getattr(run.data, f"{config.split}_labels")
+    part = rows_of(run.data, config.split, config.limit)
     device = launch(FabricConfig(config.accelerator, devices=1)).device
     run.pair.modules.to(device)
-    arrays = encode(run.pair, run.pair.prepare_fixed(images, EVALUATION_SEED).to(device))
-    arrays["images_index"] = torch.arange(len(images))
-    if labels is not None:
-        arrays["labels"] = labels[: config.limit]
-    _save({name: array.cpu().numpy() for name, array in arrays.items()}, out)
-    print(f"{len(images)} {config.split} images of {run.data.name}: {_shapes(arrays)}")
+    arrays = encode(run.pair, observe(run.pair, part, EVALUATION_SEED).to(device))
+    arrays["images_index"] = places(part)
+    if part.labels is not None:
+        arrays["labels"] = part.labels
+    texts = {name: np.array(facts) for name, facts in row_facts(part, run.data.class_names).items()}
+    _save({name: array.cpu().numpy() for name, array in arrays.items()} | texts, out)
+    print(f"{len(part)} {config.split} images of {run.data.name}: {_shapes(arrays)}")
     print(f"codes: {out}")
     return out
 

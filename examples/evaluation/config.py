@@ -27,7 +27,7 @@ class EvaluateConfig:
         particles: Draws from the guide for each image, 1 to 10,000,000; memory does not grow with their number but
             for the weights of one image.
         images: Number of images, from the first of the split on, at least 1; all if the split has fewer.
-        split: Which of the run's images: test, train or validation.
+        split: Which of the run's images: test, train or validation, or all in the order train, validation, test.
         seed: Of the draws, at least 0.
         refine_steps: Gradient steps that improve each image's posterior before it is drawn from, at least 0; default:
             as the run was trained (guide.refine_steps), as with the two that follow.
@@ -47,7 +47,7 @@ class EvaluateConfig:
     run: str
     particles: int = 500
     images: int = 1000
-    split: Literal["test", "train", "validation"] = "test"
+    split: Literal["test", "train", "validation", "all"] = "test"
     seed: int = 0
     refine_steps: int | None = None
     refine_rate: float | None = None

@@ -28,12 +28,12 @@ from inference.refinement import check_refinement
 from rnp_pyro import figures
 from rnp_pyro.api.devices import launch
 from rnp_pyro.api.report import EVALUATION_SEED, git_commit, versions
+from rnp_pyro.api.rows import observe, row_facts, rows_of, split_fingerprint
 from rnp_pyro.api.run import Run, open_trained
 from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.config import FabricConfig, likelihood_name
 from rnp_pyro.data import to_unit
-from rnp_pyro.data.identity import fingerprint
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
 
@@ -57,7 +57,8 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     baseline = _read_baseline(config)
     keep_freed_memory()
     run = _refine(open_trained(Path(config.run), data=config.data, data_dir=config.data_dir), config)
-    images = getattr(run.data, config.split)[: config.images]
+    part = rows_of(run.data, config.split, config.images)
+    images = part.images
     if len(images) == 0:
         raise UserError(f"expected images in the {config.split} split of {run.data.name}, found none: choose another")
     about = _describe_task(run, config, len(images))
@@ -65,14 +66,14 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
         check_comparable(about, baseline)
     device = launch(FabricConfig(config.accelerator, devices=1)).device
     run.pair.modules.to(device)
-    observed = run.pair.prepare_fixed(images, EVALUATION_SEED).to(device, next(run.pair.guide.parameters()).dtype)
+    observed = observe(run.pair, part, EVALUATION_SEED).to(device, next(run.pair.guide.parameters()).dtype)
     begin = time.perf_counter()
     evidence, saved = weigh(run, observed, config)
     seconds = time.perf_counter() - begin
     errors = (reconstruct(run.pair.model, run.pair.guide, observed) - to_unit(images).to(device)).square()
     means = latent_means(run.pair.guide, observed)[run.pair.model.decoder.root_site]
     numbers = as_json(evidence, errors.cpu(), active_dimensions(means), seconds)
-    numbers |= {**about, **_describe_run(run), "seed": config.seed}
+    numbers |= {**about, **_describe_run(run), "seed": config.seed, **row_facts(part, run.data.class_names)}
     if baseline is not None:
         numbers |= {"baseline": config.baseline, **paired_difference(numbers, baseline)}
     print(describe(numbers, latent_size=means.shape[-1]))
@@ -88,7 +89,7 @@ def _describe_task(run: Run, config: EvaluateConfig, num_images: int) -> dict[st
         "images": num_images,
         "split": config.split,
         "data": run.data.name,
-        "fingerprint": fingerprint(run.data)[config.split],
+        "fingerprint": split_fingerprint(run.data, config.split),
         "image_shape": list(run.image_shape),
         "likelihood": likelihood_name(run.config.model, run.image_shape),
     }

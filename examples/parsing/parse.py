@@ -58,6 +58,7 @@ def _write(folder: Path, chosen: Chosen, at: int, value: TreeValue, tree: Tree, 
         "run": config.run,
         "weights": fingerprint(Path(config.run)),
         "image": (*(f"{config.split} {number}" for number in config.index), *config.image)[at],
+        **chosen.facts[at],
     }
     drawing = figures.tree_drawing(chosen.grey[at], value, chosen.pictures[at])
     with writing(folder):

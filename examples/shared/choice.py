@@ -4,7 +4,7 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
-Split = Literal["test", "train", "validation"]
+Split = Literal["test", "train", "validation", "all"]
 
 
 def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
@@ -15,7 +15,12 @@ def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
     parser.add_argument(
         files, nargs="+", type=str, default=[], metavar="FILE", help="Image files of your own, of any size."
     )
-    parser.add_argument("--split", type=Split, default="test", help="Which of the run's images --index counts.")
+    parser.add_argument(
+        "--split",
+        type=Split,
+        default="test",
+        help="Which of the run's images --index counts; all: training, validation and test images in this order.",
+    )
     parser.add_argument(
         "--as_is",
         type=bool,

@@ -9,8 +9,10 @@ import torch
 
 from examples.shared.choice import Split
 from rnp_pyro.api.report import EVALUATION_SEED
+from rnp_pyro.api.rows import places, row_facts, rows_of
 from rnp_pyro.api.run import Run
 from rnp_pyro.data import binarise_fixed, to_unit
+from rnp_pyro.data.image_data import Split as Rows
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.like import read_like
 from rnp_pyro.shapes import ByteImages, Canvas, Float, Tensor, UInt8
@@ -27,6 +29,7 @@ class Chosen:
             its place on the command line changes nothing.
         pictures: What each was made from; None for images of the run's data.
         notes: What was done to each picture, for the user.
+        facts: What is known of each image of the run's data: its file, its class, its split.
     """
 
     names: tuple[str, ...]
@@ -34,6 +37,7 @@ class Chosen:
     noise: tuple[int, ...]
     pictures: tuple[UInt8[Tensor, "3 rows columns"] | None, ...]
     notes: tuple[str, ...]
+    facts: tuple[dict[str, str], ...] = ()
 
     @property
     def grey(self) -> Float[Tensor, "N C H W"]:
@@ -53,7 +57,8 @@ def choose(run: Run, index: Sequence[int], files: Sequence[str], split: Split, a
     Raises:
         UserError: If a number is none of the split, or a file is no image.
     """
-    images: ByteImages = getattr(run.data, split) if index else torch.zeros(0, *run.image_shape, dtype=torch.uint8)
+    rows = rows_of(run.data, split) if index else Rows(torch.zeros(0, *run.image_shape, dtype=torch.uint8))
+    images, numbers = rows.images, places(rows)
     for number in index:
         if not 0 <= number < len(images):
             raise UserError(
@@ -65,10 +70,17 @@ def choose(run: Run, index: Sequence[int], files: Sequence[str], split: Split, a
     return Chosen(
         names=_distinct(named),
         pixels=torch.stack(pixels) if pixels else images[:0],
-        noise=(*index, *(zlib.crc32(one.numpy().tobytes()) for one, _, _ in read)),
+        noise=(*(int(numbers[number]) for number in index), *(zlib.crc32(one.numpy().tobytes()) for one, _, _ in read)),
         pictures=(*(None for _ in index), *(picture for _, picture, _ in read)),
         notes=tuple(f"{file}: {note}" for file, (_, _, note) in zip(files, read, strict=True)),
+        facts=(*(_facts(rows, run, number) for number in index), *({} for _ in files)),
     )
+
+
+def _facts(rows: Rows, run: Run, number: int) -> dict[str, str]:
+    known = row_facts(rows.take(torch.tensor([number])), run.data.class_names)
+    singular = {"files": "file", "classes": "class", "splits": "split"}
+    return {singular[name]: values[0] for name, values in known.items()}
 
 
 def _read(run: Run, path: Path, as_is: bool) -> tuple[ByteImages, UInt8[Tensor, "3 rows columns"], str]:

@@ -49,6 +49,7 @@ SHAPES = {
     "pose.0": (9, 6, 2, 3),
     "images_index": (9,),
     "labels": (9,),
+    "classes": (9,),
 }
 
 
@@ -57,6 +58,9 @@ def test_what_is_in_the_file(call, digits_run, out):
     found = arrays(out)
     assert {name: array.shape for name, array in found.items()} == SHAPES
     for name, array in found.items():
+        if name == "classes":
+            assert array.tolist() == [str(label) for label in found["labels"]]
+            continue
         assert array.dtype == (np.int64 if name in ("images_index", "labels") else np.float32)
         assert np.isfinite(array).all()
     assert (found["posterior_scale.2"] > 0).all()
@@ -126,6 +130,7 @@ def test_flat_baseline(call, vae_run, out):
         "z.0": (2, 4),
         "posterior_scale.0": (2, 4),
         "images_index": (2,),
+        "files": (2,),
     }
 
 

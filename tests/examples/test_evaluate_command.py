@@ -20,8 +20,8 @@ from rnp_pyro.api.run import open_trained
 KEYS = [
     "neg_elbo", "nll", "nll_standard_error", "nll_psis", "nll_psis_standard_error", "kl", "kl_standard_error",
     "squared_error", "mse", "khat", "khat_above_0.7", "khat_undefined", "ess", "active_dimensions", "seconds",
-    "nll_by_image", "particles", "images", "split", "data", "image_shape", "likelihood", "refine_steps", "refine_rate",
-    "refine_num_particles", "run", "versions", "git_commit", "seed",
+    "nll_by_image", "particles", "images", "split", "data", "fingerprint", "image_shape", "likelihood", "refine_steps", "refine_rate",
+    "refine_num_particles", "run", "versions", "git_commit", "seed", "classes",
 ]  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_a_baseline_is_compared_image_by_image(call, digits_run, tmp_path: Path)
     [
         ({"--images": 3}, "--baseline: expected one with images 3, as here, got 4"),
         ({"--particles": 41}, "--baseline: expected one with particles 41, as here, got 40"),
-        ({"--split": "train"}, "--baseline: expected one with split train, as here, got test"),
+        ({"--split": "train"}, "--baseline: expected one with split train, fingerprint "),
         ({"likelihood": "normal"}, "--baseline: expected one with likelihood bernoulli, as here, got normal"),
         (
             {"image_shape": [1, 16, 16]},
@@ -121,7 +121,7 @@ def test_a_baseline_is_compared_image_by_image(call, digits_run, tmp_path: Path)
         ({"nll_by_image": [1.0, 2.0]}, "expected a finite bound for each image in nll_by_image"),
         ({"nll_by_image": [1.0, 2.0, None, 3.0]}, "expected a finite bound for each image in nll_by_image"),
         ({"nll_by_image": "1234"}, "expected a finite bound for each image in nll_by_image"),
-        ({"data": "other"}, "--baseline: expected one with data mnist, as here, got other"),
+        ({"fingerprint": "other"}, "as here, got other: evaluate both runs with the same options, on the same data"),
         ({"--baseline": "none.json"}, "cannot read none.json: No such file"),
         ({"--baseline": "config.json"}, "expected a JSON file that evaluate wrote, got "),
     ],
