@@ -20,8 +20,8 @@ from rnp_pyro.api.run import open_trained
 KEYS = [
     "neg_elbo", "nll", "nll_standard_error", "nll_psis", "nll_psis_standard_error", "kl", "kl_standard_error",
     "squared_error", "mse", "khat", "khat_above_0.7", "khat_undefined", "ess", "active_dimensions", "seconds",
-    "nll_by_image", "particles", "images", "split", "data", "fingerprint", "image_shape", "likelihood", "refine_steps", "refine_rate",
-    "refine_num_particles", "run", "versions", "git_commit", "seed", "classes",
+    "nll_by_image", "particles", "images", "split", "data", "fingerprint", "image_shape", "likelihood", "refine_steps",
+    "refine_rate", "refine_num_particles", "run", "versions", "git_commit", "seed", "classes",
 ]  # fmt: skip
 
 
