@@ -5,7 +5,7 @@ Both models complete the same images, of which the same pixels are hidden, by th
 
 from collections.abc import Sequence
 
-from examples.completion.config import CompareConfig
+from examples.completion.config import CompletionConfig
 from examples.shared.cli import add_run, make_parser, read_options, run_command
 from rnp_pyro.errors import UserError
 
@@ -22,7 +22,7 @@ def command(arguments: Sequence[str]) -> None:
     parser = make_parser("compare_completions", DESCRIPTION)
     add_run(parser)
     parser.add_argument("baseline", metavar="BASELINE", type=str, nargs="?", help="Another one, on the same data.")
-    config = read_options(parser, CompareConfig, arguments)
+    config = read_options(parser, CompletionConfig, arguments)
     if config.baseline is None:
         raise UserError("expected two run directories to compare, got one: RUN BASELINE")
     from examples.completion.compare import (

@@ -213,7 +213,7 @@ def _bound(
     """
     everywhere = torch.zeros(len(images), dtype=torch.int64)
     noise = DrawNamed(step, particles, everywhere, Purpose.REFINEMENT)
-    with noise, pyro.plate("refinement", len(particles), dim=DRAWS_DIM), remembering(model.decoder, afresh=True):
+    with noise, pyro.plate("refinement", len(particles), dim=DRAWS_DIM), remembering(model.decoder, separate=True):
         with MoveNoise(moves):
             drawn = poutine.trace(guide).get_trace(images)
         model_trace = poutine.trace(poutine.replay(model, trace=drawn)).get_trace(images)
@@ -233,6 +233,6 @@ def _apart(model: PyroModule, guide: PyroModule) -> Iterator[None]:
         evaluating(model, guide),
         torch.enable_grad(),
         fixed([*model.parameters(), *guide.parameters()]),
-        remembering(model.decoder, afresh=True),
+        remembering(model.decoder, separate=True),
     ):
         yield

@@ -1,6 +1,7 @@
 """How randomness enters the tree: a callable that draws each node's action and latent.
 
-The core is deterministic. A Pyro program passes a ``draw`` down the tree; what a node's surroundings are, it is told.
+The core is deterministic. A Pyro program passes a ``draw`` down the tree, which gets each node's surroundings as
+a :class:`Context`.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ class Context:
         pose: From the frame of the node (when its action is drawn: of its parent) to the image.
         pose_in_parent: From the same frame to the parent's; when the action is drawn, the identity.
         parent_z: Latents of the parents.
-        draw_canvas: Gives :attr:`canvas`, which is drawn only if somebody looks at it.
+        draw_canvas: Returns :attr:`canvas`, which is drawn only when it is looked at.
     """
 
     level: int

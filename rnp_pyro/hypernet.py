@@ -62,7 +62,7 @@ class NetworkShapes:
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """The seven heads of the appendix, in order; a decoder of two layers is two of these here."""
+        """The heads in the appendix's order; its seven count the decoder once, which has one for each layer here."""
         hidden, state = self.hidden_size, self.state_size
         return (
             layer(self.input_size, hidden),  # encoder
@@ -107,7 +107,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class NetworkParams:
-    """Generated parameters of one network for every program of a batch; the seven heads of the appendix.
+    """Generated parameters of one network for every program of a batch, as the heads of the appendix make them.
 
     A layer is ``x W + b``. The decoder's tensors are those that it asked for, in its order.
     """
@@ -145,7 +145,7 @@ def as_generated(flat: Float[Tensor, "*batch n"], shape: tuple[int, ...], weight
 
 
 class Hypernet(nn.Module):
-    """An MLP with seven heads: ``H_state`` or ``H_policy`` of the appendix (6 layers, 64 units, elu).
+    """An MLP with a head per generated layer: ``H_state`` or ``H_policy`` of the appendix (6 layers, 64 units, elu).
 
     The heads are one linear layer. Departure: it starts with an ordinary initialisation of the generated network in its
     bias, and small weights: every program starts as the same working network, modulated by z.

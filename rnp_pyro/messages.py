@@ -2,5 +2,5 @@
 
 
 def one_line(error: BaseException) -> str:
-    """The message of ``error`` without line breaks, or its type if it has none."""
+    """Return the message of ``error`` without line breaks, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

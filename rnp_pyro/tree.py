@@ -261,5 +261,5 @@ class Tree(nn.Module):
 
 
 def _transformed() -> bool:
-    """Whether a transform of ``torch.func`` is at work, which sees through ordinary operations only."""
+    """Return whether a transform of ``torch.func`` is at work, which sees through ordinary operations only."""
     return torch._C._are_functorch_transforms_active()

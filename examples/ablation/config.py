@@ -1,4 +1,4 @@
-"""What ``ablate_guides`` is told."""
+"""Settings of ``ablate_guides``."""
 
 from dataclasses import dataclass
 from typing import Literal

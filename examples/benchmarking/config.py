@@ -1,4 +1,4 @@
-"""What ``benchmark`` is told."""
+"""Settings of ``benchmark``."""
 
 from dataclasses import dataclass
 

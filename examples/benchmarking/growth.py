@@ -1,4 +1,4 @@
-"""How a training step's time and memory grow along four lines: steps a level, depth, |z| and batch."""
+"""How a training step's time and memory grow along four lines: steps per level, depth, |z| and batch."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from examples.completion.config import CompareConfig
+from examples.completion.config import CompletionConfig
 from examples.evaluation.evidence import finite
 from examples.sampling.sample import MOST, complete
 from examples.shared.chosen import choose
@@ -42,7 +42,7 @@ class Errors:
     weighed: Weighed
 
 
-def main(config: CompareConfig) -> dict[str, float]:
+def main(config: CompletionConfig) -> dict[str, float]:
     """Complete images by both runs and compare.
 
     Returns:
@@ -99,7 +99,7 @@ def main(config: CompareConfig) -> dict[str, float]:
     return numbers
 
 
-def _errors(run: Run, config: CompareConfig) -> Errors:
+def _errors(run: Run, config: CompletionConfig) -> Errors:
     """Complete a run's test images."""
     shape = run.image_shape
     seen = seen_pixels(config.mask, shape)

@@ -1,10 +1,10 @@
-"""What ``compare_completions`` is told."""
+"""Settings of ``compare_completions``."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class CompareConfig:
+class CompletionConfig:
     """What to compare.
 
     Args:

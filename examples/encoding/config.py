@@ -1,4 +1,4 @@
-"""What ``encode`` is told."""
+"""Settings of ``encode``."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What ``parse`` is told."""
+"""Settings of ``parse``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from rnp_pyro.api.run import Run, fingerprint, open_trained
 from rnp_pyro.api.writing import writing
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.files import load_tree, save_tree
-from rnp_pyro.part_tree.value import TreeValue, assembly_of, select
+from rnp_pyro.part_tree.value import TreeValue, select, tree_value
 from rnp_pyro.tree import Tree
 
 NAMES = ("parse.json", "parse.svg", "parse.png")
@@ -47,7 +47,7 @@ def main(config: ParseConfig) -> list[Path]:
 @torch.no_grad()
 def parse_images(run: Run, tree: Tree, chosen: Chosen) -> list[TreeValue]:
     """Unfold the guide's mean of each image's root program into a tree."""
-    batch = TreeValue(mean_parse(run.pair, tree, chosen.observed(run)), assembly_of(tree))
+    batch = tree_value(tree, mean_parse(run.pair, tree, chosen.observed(run)))
     return [select(batch, index) for index in range(len(chosen.names))]
 
 

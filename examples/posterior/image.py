@@ -3,10 +3,10 @@
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from examples.evaluation.evidence import finite
 from examples.posterior.config import ReferenceConfig
 from examples.shared.parallel import Advance
 from inference.estimates import Estimate, log_mean
@@ -151,7 +151,7 @@ def as_json(
         "rhats": reference.rhat.tolist(),
         "esses": reference.ess.tolist(),
     }
-    return _finite(numbers)
+    return finite(numbers)
 
 
 def _annealed(starts: Starts) -> Estimate:
@@ -183,12 +183,3 @@ class _Meter:
         told = min(share, self.left)
         self.left -= told
         self.advance(told)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has neither nan nor inf."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

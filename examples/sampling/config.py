@@ -1,4 +1,4 @@
-"""What ``sample`` is told."""
+"""Settings of ``sample``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -137,7 +137,7 @@ def _order(array: np.ndarray, image_shape: Shape | None) -> np.ndarray:
 
 
 def _way_on(array: np.ndarray) -> str:
-    """Say what to do with an array of two dimensions: one image, or flattened ones."""
+    """Advise what to do with an array of two dimensions: one image, or flattened ones."""
     if array.ndim != 2:
         return ""
     side = isqrt(array.shape[1])

@@ -54,8 +54,8 @@ def fit(
     """Train a model and its guide on images; five minutes by default.
 
     A tenth of the images is held out for the test, and a twentieth of the rest for validation, by label where there
-    are labels. Everything is a function of
-    images, settings and seed; neither the global generators nor Pyro's parameter store are touched.
+    are labels. Everything is a function of images, settings and seed. Neither the global generators nor Pyro's
+    parameter store are touched.
 
     Args:
         images: Array, tensor, list of pictures or torch data set (``rnp_pyro/api/arrays.py``); or a data set's name

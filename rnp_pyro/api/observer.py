@@ -33,7 +33,7 @@ class RunObserver:
         self.silent = silent or not first
         self.metrics = None if self.run is None else MetricsFile(self.run / METRICS, COLUMNS, resumed_step)
         self.board = None if self.run is None else _tensorboard(self.run)
-        # On a terminal a bar; elsewhere (a log file) one line a validation.
+        # On a terminal a bar; elsewhere (a log file) one line per validation.
         self.bar = tqdm(total=1.0, bar_format=BAR, disable=True if self.silent else None)
         self.stopped = False
 
@@ -64,7 +64,7 @@ class RunObserver:
         tqdm.write(f"warning: {message}", file=sys.stderr)
 
     def should_stop(self) -> bool:
-        """Whether the user pressed Ctrl-C, or the system asked the process to end."""
+        """Return whether the user pressed Ctrl-C, or the system asked the process to end."""
         return self.stopped
 
     @contextmanager

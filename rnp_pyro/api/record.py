@@ -95,7 +95,7 @@ def read_record(folder: Path) -> DataRecord | None:
 
 
 def differences(record: DataRecord, data: ImageData) -> list[str]:
-    """Say in which splits a data set's images are not those of the record; nothing where all are the same."""
+    """Describe in which splits a data set's images are not those of the record; nothing where all are the same."""
     found = fingerprint(data)
     return [
         f"{split}: {record.num_images[split]} images then, {len(getattr(data, split))} now"

@@ -36,7 +36,7 @@ from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, load_weigh
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.errors import UserError
-from rnp_pyro.part_tree.value import TreeValue, assembly_of, select
+from rnp_pyro.part_tree.value import select, tree_value
 from rnp_pyro.pictures.mask import seen_pixels
 from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
@@ -112,7 +112,7 @@ class Run:
         """
         tree, pixels = self.tree, self._bytes(images)
         with _alone():
-            batch = TreeValue(mean_parse(self.pair, tree, self._observed(pixels)), assembly_of(tree))
+            batch = tree_value(tree, mean_parse(self.pair, tree, self._observed(pixels)))
         about = {} if self.path is None else {"run": str(self.path), "weights": fingerprint(self.path)}
         grey = self._unit(pixels)
         return PartTrees(tuple(PartTree(select(batch, at), grey[at], tree, about) for at in range(len(pixels))))
@@ -145,7 +145,7 @@ class Run:
         """
         observed = self._observed(self._bytes(images))
         with _alone():
-            return {name: code.cpu().numpy() for name, code in encode(self.pair, observed).items()}
+            return {name: array.cpu().numpy() for name, array in encode(self.pair, observed).items()}
 
     def evaluate(self, images: Any = None, particles: int = 100, seed: int = 0, progress: bool = True) -> Evaluation:
         """Bound the evidence of images by importance sampling.

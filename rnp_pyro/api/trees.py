@@ -1,4 +1,4 @@
-"""Parsed images: trees as values, with the images that they explain. Operations give new ones."""
+"""Parsed images: trees as values, with the images that they explain. Operations return new ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,1 +1,1 @@
-"""Speed: the same numbers sooner. Nothing here changes a number but by rounding."""
+"""Speed: the same numbers sooner. Nothing here changes a number beyond rounding."""

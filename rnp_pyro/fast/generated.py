@@ -20,8 +20,8 @@ class HeadInput:
 
     Args:
         features: Its input; where they are narrower than the weights, products are as narrow.
-        weight: Of all seven heads.
-        bias: Of all seven heads.
+        weight: Of all heads.
+        bias: Of all heads.
     """
 
     features: Float[Tensor, "M U"]

@@ -94,13 +94,13 @@ class Memory:
 
 @runtime_checkable
 class Remembers(Protocol):
-    """What has a memory while it is asked to, and none else."""
+    """What has a memory while it is asked to, and at no other time."""
 
     memory: Memory | None
 
 
 @contextmanager
-def remembering(decoder: object, afresh: bool = False) -> Iterator[None]:
+def remembering(decoder: object, separate: bool = False) -> Iterator[None]:
     """Walk down a tree once, however often the very same latents are drawn, while this lasts.
 
     A guide that walks the tree and the model that scores the walk need the same programs, proposals and patches;
@@ -109,10 +109,10 @@ def remembering(decoder: object, afresh: bool = False) -> Iterator[None]:
 
     Args:
         decoder: A tree.
-        afresh: Whether to start from nothing inside another such walk, and go back to what it knew; else the outer
-            one serves.
+        separate: Whether to start from nothing inside another such walk, and go back to what it knew; else the
+            outer one serves.
     """
-    if not isinstance(decoder, Remembers) or (decoder.memory is not None and not afresh):
+    if not isinstance(decoder, Remembers) or (decoder.memory is not None and not separate):
         yield
         return
     outer, decoder.memory = decoder.memory, Memory()

@@ -157,23 +157,23 @@ def run_backward(
 
 
 def _rows_times(rows: Tensor, matrices: Tensor) -> Tensor:
-    """``x W`` for one row a program: ``[*nets M in] [*nets M in out]``."""
+    """Compute ``x W`` for one row per program: ``[*nets M in] [*nets M in out]``."""
     *batch, size = rows.shape
     return torch.bmm(rows.reshape(-1, 1, size), matrices.flatten(0, -3)).view(*batch, matrices.shape[-1])
 
 
 def _rows_times_transposed(errors: Tensor, matrices: Tensor) -> Tensor:
-    """``e W^T`` without its last column, the bias's."""
+    """Compute ``e W^T`` without its last column, the bias's."""
     *batch, size = errors.shape
     transposed = matrices.flatten(0, -3)[:, :-1].mT
     return torch.bmm(errors.reshape(-1, 1, size), transposed).view(*batch, transposed.shape[-1])
 
 
 def _sum_of_products(inputs: Tensor, errors: Tensor, out: Tensor) -> None:
-    """``sum_t [x_t, 1]^T e_t`` for each program, ``[*nets M T in] [*nets M T out]``."""
+    """Compute ``sum_t [x_t, 1]^T e_t`` for each program, ``[*nets M T in] [*nets M T out]``."""
     torch.bmm(inputs.flatten(0, -3).mT, errors.flatten(0, -3), out=out.flatten(0, -3))
 
 
 def _elu(preactivation: Tensor) -> Tensor:
-    """``elu``; exp(u) - 1 is as good as expm1 next to the other terms of a layer, and several times as fast."""
+    """Compute ``elu``; exp(u) - 1 is as good as expm1 next to the other terms of a layer, and several times as fast."""
     return torch.maximum(preactivation, preactivation.clamp(max=0).exp_().sub_(1))

@@ -1,12 +1,12 @@
 """The fast path: generate and run many programs in one autograd function, with its backward pass written out.
 
 It computes what :func:`rnp_pyro.program.run` and a patch decoder compute; tests hold the two equal. A program's
-generated weights are read a few times and are the largest thing in sight (80 kB a program), so what counts is where
+generated weights are read a few times and are the largest thing in sight (80 kB per program), so what counts is where
 they are. What the fast path saves:
 
 - Programs are generated and run in chunks, which bounds what their weights' gradients take. With ``recompute`` the
   backward pass generates the weights again, and a step's memory no longer grows with them.
-- Autograd would add up every generated weight's gradient once a step. Here the steps' inputs and errors are kept, and
+- Autograd would add up every generated weight's gradient in every step. Here the steps' inputs and errors are kept, and
   each weight's gradient is formed once, over all steps, by one batched product, and goes through the head at once.
 - State and policy networks have layers of one shape (``rnp_pyro/fast/generated.py``): one batched product serves both.
 

@@ -77,7 +77,7 @@ def _mosaic(axes: Axes, observed: Observed, drawn: Drawn) -> None:
 def _against(
     axes: Axes, name: str, seen: Float[np.ndarray, " images"], drawn: Float[np.ndarray, "draws images"]
 ) -> None:
-    """The draws' interval over what was seen; on the diagonal they agree."""
+    """Plot the draws' interval over what was seen; on the diagonal they agree."""
     low, high = np.quantile(drawn, INTERVAL, axis=0)
     inside = ((low <= seen) & (seen <= high)).mean()
     axes.vlines(seen, low, high, color=part_colour(0), linewidth=0.6, alpha=0.6)

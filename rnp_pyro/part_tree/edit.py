@@ -1,4 +1,4 @@
-"""Operations on trees, as pure functions: each takes values and gives new ones.
+"""Operations on trees, as pure functions: each takes values and returns new ones.
 
 What hangs together stays so: a node's descendants are what its program unfolds into, its own patch is what its parent's
 program makes of its latent, and both are made again when that program or that parent changes. Poses, siblings and the
@@ -15,7 +15,7 @@ import torch
 from rnp_pyro.affine import compose
 from rnp_pyro.errors import UserError
 from rnp_pyro.parse import EVENT_DIMS, Nodes, Parse
-from rnp_pyro.part_tree.value import TreeValue, assembly_of, decode_patches, position
+from rnp_pyro.part_tree.value import TreeValue, decode_patches, position, tree_value
 from rnp_pyro.shapes import Float, Latent, Tensor
 from rnp_pyro.tree import Tree
 
@@ -157,7 +157,7 @@ def truncate(value: TreeValue, level: int) -> TreeValue:
 
 def unfold_value(tree: Tree, program: Latent, leaf_level: int = 0) -> TreeValue:
     """Unfold a root program into a value, cut off at ``leaf_level``."""
-    return truncate(TreeValue(tree.unfold(program), assembly_of(tree)), leaf_level)
+    return truncate(tree_value(tree, tree.unfold(program)), leaf_level)
 
 
 def name_path(path: Sequence[int]) -> str:

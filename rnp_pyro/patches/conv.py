@@ -23,8 +23,8 @@ KERNEL, STRIDE, PADDING = 4, 2, 1
 CHANNELS = (16, 8)
 """Of the first map, and of all between it and the patch."""
 
-SMALLEST_SIDE = 3
-"""Doubling stops where the first map would have fewer rows."""
+LARGEST_START = 3
+"""Rows that the first map has at most."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Conv:
     @property
     def num_doublings(self) -> int:
         """Transposed convolutions, at least one."""
-        return max(1, ceil(log2(max(self.patch_shape[1:]) / SMALLEST_SIDE)))
+        return max(1, ceil(log2(max(self.patch_shape[1:]) / LARGEST_START)))
 
     @property
     def side(self) -> int:

@@ -104,7 +104,7 @@ def test_the_gradient_of_the_split_reaches_every_parameter_once():
 def test_heads_and_tensors_agree():
     assert SHAPES.num_parameters == sum(prod(shape) for head in SHAPES.heads for shape in head.shapes)
     assert SHAPES.num_parameters == sum(
-        (14 * 16 + 16, 16 * 8, 8 * 8, 8, 8, 8 * 16 + 16, 16 * 20 + 20, 8)  # the seven heads; the decoder has two layers
+        (14 * 16 + 16, 16 * 8, 8 * 8, 8, 8, 8 * 16 + 16, 16 * 20 + 20, 8)  # the heads; the decoder has two layers
     )
 
 

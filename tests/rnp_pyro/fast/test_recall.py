@@ -115,13 +115,13 @@ def test_gradients_of_two_walks_add_up(make_tree: MakeTree):
         torch.testing.assert_close(one, other)
 
 
-def test_inside_of_another_one_begins_afresh_if_asked(make_tree: MakeTree):
+def test_inside_of_another_one_it_starts_from_nothing_if_asked(make_tree: MakeTree):
     tree = make_tree()
     with remembering(tree):
         outer = tree.memory
         with remembering(tree):
             assert tree.memory is outer
-        with remembering(tree, afresh=True):
+        with remembering(tree, separate=True):
             assert tree.memory is not outer
         assert tree.memory is outer
     with remembering(torch.nn.Linear(2, 2)):
