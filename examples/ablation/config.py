@@ -1,4 +1,4 @@
-"""Settings of ``ablate_guides``."""
+"""Options of ``ablate_guides``."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Settings of ``benchmark``."""
+"""Options of ``benchmark``."""
 
 from dataclasses import dataclass
 

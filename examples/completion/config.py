@@ -1,4 +1,4 @@
-"""Settings of ``compare_completions``."""
+"""Options of ``compare_completions``."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,8 @@
-"""Settings of ``encode``."""
+"""Options of ``encode``."""
 
 from dataclasses import dataclass
-from typing import Literal
+
+from examples.shared.choice import Split
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class EncodeConfig:
 
     run: str
     out: str
-    split: Literal["test", "train", "validation", "all"] = "test"
+    split: Split = "test"
     limit: int | None = None
     overwrite: bool = False
     accelerator: str = "auto"

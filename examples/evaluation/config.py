@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from examples.shared.choice import Split
 from examples.shared.cli import check_output
 from rnp_pyro.errors import UserError
 from rnp_pyro.seeds import check_seed
@@ -47,7 +47,7 @@ class EvaluateConfig:
     run: str
     particles: int = 500
     images: int = 1000
-    split: Literal["test", "train", "validation", "all"] = "test"
+    split: Split = "test"
     seed: int = 0
     refine_steps: int | None = None
     refine_rate: float | None = None

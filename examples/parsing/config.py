@@ -1,4 +1,4 @@
-"""Settings of ``parse``."""
+"""Options of ``parse``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Settings of ``sample``."""
+"""Options of ``sample``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

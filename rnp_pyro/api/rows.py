@@ -1,7 +1,5 @@
 """A split's images, or all of them, with what is known of each row: its file, its class, its split."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Int64
 
@@ -9,8 +7,6 @@ from rnp_pyro.api.pair import Pair
 from rnp_pyro.data import ImageData, binarise_fixed, fingerprint, to_unit
 from rnp_pyro.data.image_data import Split
 from rnp_pyro.shapes import Canvas, Tensor
-
-SplitName = Literal["test", "train", "validation", "all"]
 
 
 def rows_of(data: ImageData, split: str, limit: int | None = None) -> Split:

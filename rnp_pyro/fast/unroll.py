@@ -134,7 +134,7 @@ class _Unroll(torch.autograd.Function):
             decoded = decode_patches(made, tape, recurrence, differentiable=not recurrence.recompute)
             outputs.append((tape.latents, tape.actions, decoded.patches))
             chunks.append(Chunk(tape, None, None) if recurrence.recompute else Chunk(tape, made, decoded))
-        # Chunks are neither inputs nor outputs: nobody can change them, they hold no cycle; plain attributes will do.
+        # Chunks are neither inputs nor outputs: they do not change and hold no cycle. Plain attributes will do.
         ctx.recurrence, ctx.num_steps, ctx.chunks = recurrence, num_steps, chunks
         ctx.save_for_backward(*inputs)
         return _join(outputs)

@@ -86,7 +86,7 @@ def test_the_first_scale_is_of_columns(glyph: torch.Tensor):
 
 
 def test_no_flip_turn_or_transpose_goes_unseen(glyph: torch.Tensor):
-    flips = [glyph.rot90(k, (-2, -1)) for k in range(4)]
+    flips = [glyph.rot90(turns, (-2, -1)) for turns in range(4)]
     flips += [turned.mT for turned in flips]
     assert all(not torch.equal(one, other) for i, one in enumerate(flips) for other in flips[:i])
 

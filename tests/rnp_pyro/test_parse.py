@@ -62,7 +62,9 @@ def test_merging_one_step_changes_nothing(num_nodes: int, batch: list[int]):
 
 
 def test_merging_keeps_the_gradient():
-    steps = [Nodes(**{k: v.requires_grad_() for k, v in tensors(random_nodes(2, 3)).items()}) for _ in range(2)]
+    steps = [
+        Nodes(**{name: one.requires_grad_() for name, one in tensors(random_nodes(2, 3)).items()}) for _ in range(2)
+    ]
     sum(tensor.sum() for tensor in tensors(merge_steps(steps, 3)).values()).backward()
     for nodes in steps:
         for tensor in tensors(nodes).values():
