@@ -36,9 +36,10 @@ def blobs(random: np.random.Generator, size: int = 28, count: int = COUNT) -> np
     """Draw one thick bright L per image."""
     images = np.zeros((count, size, size), np.uint8)
     arm = max(3, size * 3 // 7)
+    thick = max(1, arm // 4)
     for image, (row, column) in zip(images, random.integers(0, size - arm + 1, (count, 2)), strict=True):
-        image[row : row + arm, column : column + arm // 4] = 255
-        image[row + arm - arm // 4 : row + arm, column : column + arm * 3 // 4] = 255
+        image[row : row + arm, column : column + thick] = 255
+        image[row + arm - thick : row + arm, column : column + arm * 3 // 4] = 255
     return images
 
 

@@ -29,6 +29,8 @@ def test_every_kind_is_what_it_says(kind: str):
     assert len(images) == (4 if kind == "4 images" else 200)
     assert images.shape[-1] == {"8 pixels": 8, "64 pixels": 64}.get(kind, 28)
     assert torch.equal(images, sound_images(kind, 0))
+    assert (images.flatten(1).amax(1) == 0).all() == (kind == "black")
+    assert (images.flatten(1).amax(1) > 200).any() == (kind != "black")
 
 
 def test_patches_start_as_bright_as_the_images():
