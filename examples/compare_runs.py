@@ -96,7 +96,7 @@ def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
 
 def _check_alike(option: str, runs: Sequence[str]) -> None:
     """Refuse a side whose runs are not one thing repeated: alike in all but their seeds, and these different."""
-    from rnp_pyro.api.run import read_settings  # torch and Pyro: seconds, which --help need not wait for
+    from rnp_pyro.api.opening import read_settings  # torch and Pyro: seconds, which --help need not wait for
 
     configs = [read_settings(Path(run)) for run in runs]
     seeds = [config.seed for config in configs]

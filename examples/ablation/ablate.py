@@ -16,8 +16,8 @@ from examples.evaluation import evaluate
 from examples.evaluation.config import MOST_PARTICLES, EvaluateConfig
 from examples.shared.cli import one_line
 from rnp_pyro import figures
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import git_commit, versions
-from rnp_pyro.api.run import open_trained
 from rnp_pyro.checkpoint import CHECKPOINT, METRICS, SUMMARY, WEIGHTS, read_json, read_metrics, write_json, write_text
 from rnp_pyro.data import load_images
 from rnp_pyro.errors import UserError

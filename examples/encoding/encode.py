@@ -8,9 +8,9 @@ from examples.encoding.config import EncodeConfig
 from examples.shared.cli import check_output
 from rnp_pyro.api.devices import launch
 from rnp_pyro.api.encoding import encode
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED
 from rnp_pyro.api.rows import observe, places, row_facts, rows_of
-from rnp_pyro.api.run import open_trained
 from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.config import FabricConfig

@@ -27,9 +27,10 @@ from inference.objectives.elbo import Terms
 from inference.refinement import check_refinement
 from rnp_pyro import figures
 from rnp_pyro.api.devices import launch
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED, git_commit, versions
 from rnp_pyro.api.rows import observe, row_facts, rows_of, split_fingerprint
-from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.api.run import Run
 from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.config import FabricConfig, likelihood_name

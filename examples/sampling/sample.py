@@ -15,8 +15,9 @@ from inference.completion.fillings import Search
 from inference.diagnostics import FEWEST, TRUSTED_KHAT
 from inference.predictive import Programs, Weighed, programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro import figures
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import SHOWN_SAMPLES
-from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.api.run import Run
 from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.errors import UserError

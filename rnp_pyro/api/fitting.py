@@ -13,10 +13,12 @@ from jsonargparse import ArgumentError
 
 from rnp_pyro.api.arrays import as_bytes, split_labels
 from rnp_pyro.api.data import IN_MEMORY, load_data
+from rnp_pyro.api.opening import hash_weights
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config, setting_names
 from rnp_pyro.api.training import train_run
+from rnp_pyro.checkpoint import WEIGHTS
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.data.image_data import Split
@@ -95,7 +97,9 @@ def fit(
     trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
     if trained.interrupted:
         raise KeyboardInterrupt(f"training was interrupted at step {trained.outcome.steps}")
-    return Run(trained.config, trained.record, trained.pair, trained.path)
+    written = trained.path is not None and (trained.path / WEIGHTS).is_file()
+    weights = hash_weights(trained.path) if trained.path is not None and written else None
+    return Run(trained.config, trained.record, trained.pair, trained.path, weights_hash=weights)
 
 
 def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:

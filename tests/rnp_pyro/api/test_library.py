@@ -139,6 +139,7 @@ def test_a_run_in_a_folder_is_what_the_command_writes(fit, images, tmp_path, mon
     assert {"config.yaml", "data.json", "model.safetensors", "summary.json", "metrics.csv", "checkpoint.pt"} <= files
     again = rnp_pyro.load(tmp_path / "run")
     assert again.config == run.config
+    assert again.origin == run.origin != {}
     assert again.record == run.record
     assert run.record.num_images == {"train": 23, "validation": 1, "test": 5}
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["image_size"] == 12
@@ -172,6 +173,15 @@ def test_a_saved_run_comes_back(run, images, tmp_path):
     assert again.path == tmp_path / "saved"
     with pytest.raises(UserError, match="exists"):
         run.save(tmp_path / "saved")
+
+
+def test_a_run_whose_folder_is_gone_parses(run, images, tmp_path):
+    """What tells its weights from others is known since it was opened."""
+    again = rnp_pyro.load(run.save(tmp_path / "saved"))
+    about = again.parse(images[:1])[0].about
+    shutil.rmtree(tmp_path / "saved")
+    assert again.parse(images[:1])[0].about == about == again.origin
+    assert len(about["weights"]) == 64
 
 
 def test_trees(run, images, tmp_path):
