@@ -123,13 +123,16 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
+    from rnp_pyro.checkpoint import SUMMARY, open_run, read_object
 
     path = open_run(Path(name)) / SUMMARY
-    summary = read_json(path)
+    summary = read_object(path)
     missing = [key for key in (*NUMBERS, "data", "seed", "test_images") if key not in summary]
     if missing:
         raise UserError(f"expected {missing[0]} in {path}, found none: is it the summary of train_svi?")
+    odd = [key for key in NUMBERS if not isinstance(summary[key], int | float)]
+    if odd:
+        raise UserError(f"expected a number as {odd[0]} in {path}, got {summary[odd[0]]!r}: the file is damaged")
     return summary
 
 

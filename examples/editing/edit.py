@@ -14,7 +14,6 @@ from examples.shared.cli import check_files
 from rnp_pyro import figures
 from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.run import Run
-from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import read_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures import Panel, Row
@@ -35,6 +34,7 @@ from rnp_pyro.part_tree.edit import (
 from rnp_pyro.part_tree.files import load_tree, save_tree
 from rnp_pyro.part_tree.value import TreeValue, position
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from rnp_pyro.api.encoding import encode
 from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED
 from rnp_pyro.api.rows import observe, places, row_facts, rows_of
-from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.config import FabricConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Tensor
+from rnp_pyro.writing import writing
 
 
 def main(config: EncodeConfig) -> Path:

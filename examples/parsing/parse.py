@@ -11,11 +11,11 @@ from rnp_pyro import figures
 from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import mean_parse
 from rnp_pyro.api.run import Run
-from rnp_pyro.api.writing import writing
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.files import load_tree, save_tree
 from rnp_pyro.part_tree.value import TreeValue, select, tree_value
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 NAMES = ("parse.json", "parse.svg", "parse.png")
 

@@ -22,9 +22,9 @@ from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import git_commit, versions
 from rnp_pyro.api.rows import split_fingerprint
 from rnp_pyro.api.run import Run
-from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import read_json, write_json, write_text
 from rnp_pyro.errors import UserError
+from rnp_pyro.writing import writing
 
 KEPT = {"image", "rhat", "nuts_loc", "guide_loc"}
 """Some of what is kept of each image."""

@@ -18,7 +18,6 @@ from rnp_pyro import figures
 from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import SHOWN_SAMPLES
 from rnp_pyro.api.run import Run
-from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures.printing import PrintedImage, on_paper
@@ -27,6 +26,7 @@ from rnp_pyro.pictures.mask import seen_pixels
 from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import Bool, Float, Tensor
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 MOST = 10_000
 """Samples, and particles, that are kept in memory."""

@@ -28,7 +28,6 @@ from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
 from rnp_pyro.api.results import Completions, Evaluation, Samples
 from rnp_pyro.api.settings import write_settings
 from rnp_pyro.api.trees import PartTree, PartTrees
-from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, save_weights
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, to_unit
@@ -38,6 +37,7 @@ from rnp_pyro.pictures.mask import seen_pixels
 from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 
 @dataclass(frozen=True)

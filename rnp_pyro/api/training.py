@@ -25,7 +25,7 @@ from rnp_pyro.checkpoint import (
     WEIGHTS,
     create_run,
     load_checkpoint,
-    read_json,
+    read_object,
     save_weights,
     write_json,
 )
@@ -113,8 +113,7 @@ def train_run(
 
 def _read_schedule(path: Path) -> list[float]:
     """Read the schedule.json of a minutes run: progress of each step."""
-    schedule = read_json(path)
-    progress = schedule.get("progress") if isinstance(schedule, dict) else None
+    progress = read_object(path).get("progress")
     if not isinstance(progress, list) or not progress or not all(isinstance(now, int | float) for now in progress):
         raise UserError(f"expected the schedule.json of a run trained by --train.minutes, got {path}")
     return progress
@@ -143,7 +142,7 @@ def _load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any]:
             f"the checkpoint in {run} is damaged or of another model: continue with the model and guide in its {CONFIG}"
         ) from None
     # A run that was interrupted between its last step and its summary has yet to be reported.
-    reported = (run / SUMMARY).exists() and read_json(run / SUMMARY).get("steps") == step
+    reported = (run / SUMMARY).exists() and read_object(run / SUMMARY).get("steps") == step
     if reported and progress(step, seconds) >= 1:
         raise UserError(f"the run {run} has used up its budget: give a larger one, such as --train.minutes 10")
     return state
