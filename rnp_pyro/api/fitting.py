@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentError
 
-from rnp_pyro.api.arrays import as_bytes, split_labels
+from rnp_pyro.api.arrays import named_arrays
 from rnp_pyro.api.data import IN_MEMORY, load_data
 from rnp_pyro.api.opening import hash_weights
 from rnp_pyro.api.plain_errors import plain
@@ -20,15 +20,8 @@ from rnp_pyro.api.settings import config_parser, parse_config, setting_names
 from rnp_pyro.api.training import train_run
 from rnp_pyro.checkpoint import WEIGHTS
 from rnp_pyro.config import Config
-from rnp_pyro.data import ImageData
-from rnp_pyro.data.image_data import Split
-from rnp_pyro.data.load import check_image_size, finish
-from rnp_pyro.data.source import Source
+from rnp_pyro.data import ImageData, images_from_arrays
 from rnp_pyro.errors import UserError
-
-VALIDATION_SHARE = 0.05
-FEWEST = 4
-"""Images: one to test, one to validate, two to train."""
 
 ELSEWHERE = {
     "data": "give the images, or a name such as 'mnist', as the first argument",
@@ -60,8 +53,9 @@ def fit(
     parameter store are touched.
 
     Args:
-        images: Array, tensor, list of pictures or torch data set (``rnp_pyro/api/arrays.py``); or a data set's name
-            as on the command line, such as ``"mnist-sample"`` or ``"folder:photos"``.
+        images: Array, tensor, list of pictures, torch data set (``rnp_pyro/api/arrays.py``) or arrays by their keys,
+            read as ``--data array:FILE`` reads a file; or a data set's name as on the command line, such as
+            ``"mnist-sample"`` or ``"folder:photos"``.
         test: Images to measure the run on; default: a tenth of ``images``.
         out: New folder for the run, its metrics and figures; default: the run is kept in memory (see ``Run.save``).
         preset: Packaged settings to start from.
@@ -154,16 +148,7 @@ def _gather(images: Any, test: Any, config: Config, resize: bool) -> ImageData:
             raise UserError(f"{images} has test images of its own: leave test= out")
         name = f"folder:{images}" if isinstance(images, Path) else images
         return load_data(replace(config, data=name))
-    pixels, labels = split_labels(images)
-    if len(pixels) < FEWEST:
-        raise UserError(f"expected at least {FEWEST} images to train on, got {len(pixels)}")
-    channels, rows, columns = pixels.shape[1:]
-    test_pixels = None if test is None else as_bytes(test, (channels, rows, columns))
-    size = config.image_size if resize else rows
-    check_image_size(size)
-    source = Source(
-        train=Split(pixels, None if labels is None else torch.tensor(labels)),
-        test=None if test_pixels is None else Split(test_pixels),
-        own=True,
+    size = config.image_size if resize else None
+    return images_from_arrays(
+        named_arrays(images, test), name=IN_MEMORY, image_size=size, invert=config.invert, white=config.white
     )
-    return finish(source, IN_MEMORY, size, VALIDATION_SHARE, config.invert)

@@ -249,7 +249,7 @@ class Run:
 
     def _bytes(self, images: Any) -> ByteImages:
         """Return a user's images as the run's are: dark ink on a bright ground inverted if the run's data were."""
-        pixels = as_bytes(images, self.image_shape)
+        pixels = as_bytes(images, self.image_shape, self.record.appearance.white)
         return 255 - pixels if self.record.appearance.inverted else pixels
 
     def _unit(self, pixels: ByteImages) -> Canvas:

@@ -7,8 +7,10 @@ A refusal is one line on standard error and exit status 2, and it leaves every f
 import os
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from PIL import Image
@@ -260,37 +262,31 @@ def test_a_file_where_a_folder_is_to_be_made(refused: Refuse, arguments, tmp_pat
 WRITING = [name for name, command in COMMANDS.items() if command.files or name in FOLDERS]
 
 
-def no_room(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    """Let writes fail, halfway through a file's content or where it gets its name; undone with ``monkeypatch``."""
+@contextmanager
+def no_room(where: str) -> Iterator[None]:
+    """Let writes fail, halfway through a file's content or where it gets its name."""
 
     def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device", str(source), None, str(target))
 
-    if where == "name":
-        monkeypatch.setattr(os, "replace", full)
-    else:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-
-
-@pytest.fixture
-def _room() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with mock.patch.object(os, "replace", full if where == "name" else os.replace):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10 if where == "content" else before, most))
+        try:
+            yield
+        finally:  # before pytest itself writes
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
 
 
 @pytest.mark.thorough
-@pytest.mark.usefixtures("_room")
 @pytest.mark.parametrize(("where", "cause"), [("name", "No space left on device"), ("content", "File too large")])
 @pytest.mark.parametrize("name", [name for name in WRITING if name != "reference_posterior"])  # see its own file
-def test_a_disk_that_is_full(
-    call, arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, where: str, cause: str
-):
+def test_a_disk_that_is_full(call, arguments, tmp_path: Path, name: str, where: str, cause: str):
     """It is named, and no part of a file is left."""
     given = arguments(name)
     written = [f"{option}={tmp_path / file}" for option, file in COMMANDS[name].files.items() if option != "--out"]
-    no_room(monkeypatch, where)
-    done = call(name, *given, *written)
+    with no_room(where):
+        done = call(name, *given, *written)
     assert done.status == 2
     assert done.err.startswith("error: cannot write ")
     assert done.err.endswith(f"{cause}\n")

@@ -109,7 +109,7 @@ def test_settings_by_their_names(images):
         ({"run": "folder"}, "out="),
         ({"train": {"steps": 3}, "steps": 4}, "train.steps is given twice"),
         ({"image_size": 2}, "expected"),
-        ({"test": np.zeros((3, 9, 9))}, r"\[N,12,12\]"),
+        ({"test": np.zeros((3, 9, 9), np.uint8)}, "one shape in all splits"),
     ],
 )
 def test_settings_that_do_not_fit(fit, images, tmp_path, settings, message):
@@ -122,8 +122,8 @@ def test_settings_that_do_not_fit(fit, images, tmp_path, settings, message):
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     "bad",
-    [np.zeros((3, 12, 12), np.uint8), np.full((9, 12, 12), np.nan), np.zeros((9, 12, 10))],
-    ids=["few", "nan", "oblong"],
+    [np.zeros((3, 12, 12), np.uint8), np.full((9, 12, 12), np.nan), np.zeros((9, 12, 2))],
+    ids=["few", "nan", "thin"],
 )
 def test_images_that_do_not_fit_leave_nothing_behind(fit, tmp_path, bad):
     with pytest.raises(UserError):
@@ -147,6 +147,19 @@ def test_a_run_in_a_folder_is_what_the_command_writes(fit, images, tmp_path, mon
         fit(images, out=tmp_path / "run")
     with pytest.raises(UserError, match="trained on an array, which it does not keep"):
         again.evaluate()
+
+
+@pytest.mark.thorough
+def test_arrays_follow_the_rules_of_a_file_of_them(fit, images, tmp_path):
+    """Which value is white too, and the run remembers it for what it is given later."""
+    dim = images.astype(np.uint16)
+    np.save(tmp_path / "x.npy", dim)
+    one, two = fit(dim, white=300), fit(f"array:{tmp_path / 'x.npy'}", white=300, image_size=12)
+    assert one.record.fingerprints == two.record.fingerprints
+    assert one.record.appearance.white == 300
+    assert fit(dim).record.fingerprints != one.record.fingerprints
+    assert torch.equal(one.parse(dim[:1])[0].image, two.parse(dim[:1])[0].image)
+    assert one.parse(dim[:1])[0].image.max().item() == pytest.approx(dim[0].max() / 300, abs=0.01)
 
 
 @pytest.mark.thorough
@@ -262,8 +275,8 @@ def test_samples_and_completions(run, images):
 @pytest.mark.parametrize("call", ["parse", "encode", "evaluate", "complete"])
 @pytest.mark.parametrize(
     "bad",
-    [np.zeros((2, 9, 9)), np.zeros((12, 12)), np.full((2, 12, 12), 200.0), None],
-    ids=["another size", "one image", "up to 200", "none"],
+    [np.zeros((2, 9, 9)), np.zeros((12, 12)), np.full((2, 12, 12), -200.0), None],
+    ids=["another size", "one image", "from -200", "none"],
 )
 def test_images_of_another_kind(run, call, bad):
     if call == "evaluate" and bad is None:
