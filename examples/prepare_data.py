@@ -91,7 +91,7 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
     import numpy as np
 
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def command(arguments: Sequence[str]) -> None:

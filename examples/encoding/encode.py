@@ -58,7 +58,7 @@ def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, **arrays)
 
     with writing(path):
         write_atomically(path, write)

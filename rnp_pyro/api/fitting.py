@@ -2,6 +2,8 @@
 
 import difflib
 import json
+import signal
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +73,11 @@ def fit(
 
     Raises:
         UserError: If anything does not fit; nothing is trained or written then.
-        KeyboardInterrupt: If the user interrupted training; with ``out`` its checkpoint is kept.
+        SystemExit: If the system asked the process to end (SIGTERM); with ``out`` the checkpoint is kept.
+
+    Returns:
+        The run. If the user interrupted training (Ctrl-C, or a notebook's stop), it is the run as it stands after the
+        last whole step, with a warning; with ``out`` its checkpoint is kept as well.
     """
     shortcuts = {"train.minutes": minutes, "train.steps": steps, "train.epochs": epochs, "seed": seed}
     given = {name: value for name, value in shortcuts.items() if value is not None}
@@ -89,8 +95,14 @@ def fit(
     data = _gather(images, test, config, resize="image_size" in named)
     config = replace(config, data=data.name, image_size=data.image_shape[-1], run=None if out is None else str(out))
     trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
+    if trained.terminated:
+        raise SystemExit(128 + signal.SIGTERM)
     if trained.interrupted:
-        raise KeyboardInterrupt(f"training was interrupted at step {trained.outcome.steps}")
+        print(
+            f"warning: training was interrupted at step {trained.outcome.steps}: this is the run as it stands; keep it "
+            "with run.save(path)",
+            file=sys.stderr,
+        )
     written = trained.path is not None and (trained.path / WEIGHTS).is_file()
     weights = hash_weights(trained.path) if trained.path is not None and written else None
     return Run(trained.config, trained.record, trained.pair, trained.path, weights_hash=weights)

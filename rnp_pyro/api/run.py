@@ -20,7 +20,7 @@ from inference.estimates import standard_error
 from inference.importance import fitted_sampling, join, judge, particle_terms
 from inference.predictive import programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro.api.arrays import as_bytes
-from rnp_pyro.api.data import check_same, load_data
+from rnp_pyro.api.data import IN_MEMORY, check_same, load_data
 from rnp_pyro.api.encoding import encode
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.record import DataRecord, write_record
@@ -34,7 +34,7 @@ from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.value import select, tree_value
 from rnp_pyro.pictures.mask import seen_pixels
-from rnp_pyro.seeds import check_seed
+from rnp_pyro.seeds import check_count, check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 from rnp_pyro.tree import Tree
 from rnp_pyro.writing import writing
@@ -89,6 +89,10 @@ class Run:
         Raises:
             UserError: If they are not there, do not fit, or have changed.
         """
+        if self.path is None and self.record.name == IN_MEMORY:
+            raise UserError(
+                "the run was trained on an array, which it does not keep: pass images, run.evaluate(images)"
+            )
         data = load_data(self.config, self.data_now, self.data_dir_now)
         check_same(self.record, data, named=self.data_now is not None)
         return data
@@ -131,8 +135,9 @@ class Run:
         Raises:
             UserError: If a number is out of range.
         """
-        if num < 1 or not 0 <= temperature < float("inf"):
-            raise UserError(f"expected at least 1 sample at a temperature of at least 0, got {num} at {temperature:g}")
+        check_count("num", num, 1)
+        if not isinstance(temperature, int | float) or not 0 <= temperature < float("inf"):
+            raise UserError(f"expected a temperature of at least 0, got {temperature}")
         check_seed("seed", seed)
         with _alone():
             drawn = sample_prior(self.pair.model, self.image_shape, num, temperature, seed)
@@ -162,8 +167,7 @@ class Run:
         Raises:
             UserError: If the images do not fit, or a number is out of range.
         """
-        if particles < 1:
-            raise UserError(f"expected at least 1 particle, got {particles}")
+        check_count("particles", particles, 1)
         check_seed("seed", seed)
         pixels = self.data.test if images is None else self._bytes(images)
         observed, found = self._observed(pixels), []
@@ -203,11 +207,8 @@ class Run:
         Raises:
             UserError: If the images, the mask or a number do not fit.
         """
-        if min(num, particles) < 1 or rounds < 0:
-            raise UserError(
-                f"expected num and particles of at least 1 and rounds of at least 0, got {num}, {particles} and "
-                f"{rounds}"
-            )
+        for name, number, least in (("num", num, 1), ("particles", particles, 1), ("rounds", rounds, 0)):
+            check_count(name, number, least)
         check_seed("seed", seed)
         seen = _seen(mask, self.image_shape)
         pixels = self._bytes(images)

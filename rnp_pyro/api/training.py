@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from inference.training.loop import train
+from inference.training.loop import check_batch_size, train
 from inference.training.schedule import Progress, check_schedule, make_progress
 from inference.training.task import Outcome, Task
 from rnp_pyro.api.devices import launch
@@ -46,6 +46,7 @@ class Trained:
         outcome: How training ended.
         stopped: Whether the user asked it to stop, perhaps in its last step.
         first: Whether this is the first process of a distributed run, or the only one.
+        terminated: Whether it was the system that asked it to stop, for the process to end.
         summary: The numbers of ``summary.json``; None without a folder, if training has not ended, or in a process
             that is not the first of a distributed run.
         figures: The files that were drawn.
@@ -58,6 +59,7 @@ class Trained:
     outcome: Outcome
     stopped: bool
     first: bool = True
+    terminated: bool = False
     summary: dict[str, Any] | None = None
     figures: tuple[Path, ...] = ()
 
@@ -91,6 +93,7 @@ def train_run(
     if resume and path is not None:
         _check_unchanged(path, data)
     fabric = launch(config.fabric)
+    check_batch_size(config.train, fabric.world_size)
     resumed = _load_resumed(path, pair, progress) if resume and path is not None else None
     if fabric.is_global_zero:
         for note in data.notes:
@@ -107,7 +110,7 @@ def train_run(
     observer = RunObserver(path, step, first=fabric.is_global_zero, silent=silent)
     with observer.watching():
         outcome = train(task, config.train, progress, fabric, observer, resumed)
-    trained = Trained(config, pair, record, path, outcome, observer.stopped, fabric.is_global_zero)
+    trained = Trained(config, pair, record, path, outcome, observer.stopped, fabric.is_global_zero, observer.terminated)
     return _report(trained, config, data, fabric) if trained.first and outcome.finished and path else trained
 
 

@@ -2,11 +2,13 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyro
@@ -15,6 +17,7 @@ import torch
 import yaml
 
 import rnp_pyro
+from rnp_pyro.api.pair import Pair
 from rnp_pyro.errors import UserError
 
 MODEL = {"latent_size": 4, "tree": {"hypernet_size": 8, "hidden_size": 8, "patch_size": 4, "canvas_sizes": [8]}}
@@ -160,6 +163,73 @@ def test_arrays_follow_the_rules_of_a_file_of_them(fit, images, tmp_path):
     assert fit(dim).record.fingerprints != one.record.fingerprints
     assert torch.equal(one.parse(dim[:1])[0].image, two.parse(dim[:1])[0].image)
     assert one.parse(dim[:1])[0].image.max().item() == pytest.approx(dim[0].max() / 300, abs=0.01)
+
+
+@pytest.fixture
+def interrupts(monkeypatch):
+    """Send a signal to this process as one step of training begins."""
+
+    def at(step: int, number: int) -> None:
+        prepare = Pair.prepare
+
+        def interrupted(pair, images, now):
+            if now == step:
+                signal.raise_signal(number)
+            return prepare(pair, images, now)
+
+        monkeypatch.setattr(Pair, "prepare", interrupted)
+
+    return at
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("step", [1, 3], ids=["in the middle", "last"])
+def test_an_interrupt_keeps_what_was_trained(fit, images, interrupts, step, capsys, tmp_path):
+    """In memory too: a notebook's cell that was stopped has its run."""
+    expected = fit(images, steps=step + 1, **{"train.ema": 0.0}).pair.modules.state_dict()
+    interrupts(step, signal.SIGINT)
+    run = fit(images, **{"train.ema": 0.0})
+    assert f"interrupted at step {step + 1}: this is the run as it stands" in capsys.readouterr().err
+    state = run.pair.modules.state_dict()
+    assert state.keys() == expected.keys()
+    if step == 3:
+        assert all(torch.equal(state[name], expected[name]) for name in state)
+    assert len(rnp_pyro.load(run.save(tmp_path / "kept")).parse(images[:2])) == 2
+
+
+@pytest.mark.thorough
+def test_the_end_of_the_process_ends_training(fit, images, interrupts):
+    interrupts(1, signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        fit(images)
+    assert ended.value.code == 128 + signal.SIGTERM
+
+
+def test_batches_that_the_devices_cannot_share_leave_nothing_behind(fit, images, tmp_path, monkeypatch):
+    several = mock.Mock(world_size=3, is_global_zero=True)
+    monkeypatch.setattr("rnp_pyro.api.training.launch", lambda config: several)
+    with pytest.raises(UserError, match="a multiple of the 3 devices, got 8"):
+        fit(images, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda run, images: run.sample(0), "num must be a whole number of at least 1, got 0"),
+        (lambda run, images: run.sample(2, temperature=float("nan")), "temperature of at least 0, got nan"),
+        (lambda run, images: run.complete(images, rounds=-1), "rounds must be a whole number of at least 0, got -1"),
+        (lambda run, images: run.complete(images, "nonsense"), r"in pixels such as 0,6,12,6, got 'nonsense'"),
+        (lambda run, images: run.evaluate(), r"does not keep: pass images, run.evaluate\(images\)"),
+        (lambda run, images: run.parse(images)[0].move([1], shift=(float("nan"), 0)), "shift must be finite"),
+        (lambda run, images: run.parse(images)[0].move([1], turn=float("inf")), "turn must be finite"),
+        (lambda run, images: (one := run.parse(images)[0]).interpolate(one, float("nan")), "weight must be finite"),
+    ],
+)  # fmt: skip
+def test_questions_that_make_no_sense(run, images, ask, message):
+    with pytest.raises(UserError, match=message) as caught:
+        ask(run, images[:2])
+    assert "--" not in str(caught.value)
 
 
 @pytest.mark.thorough
