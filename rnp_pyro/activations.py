@@ -2,8 +2,8 @@
 
 Departure: numbers far beyond what is usual are compressed to their logarithm, ``usual asinh(x / usual)``. A generated
 recurrence has no bound of its own; where parts are dark nothing holds it, and it ran away to 1e37 in twenty steps. The
-authors' later code has elu and sin here, and complains of exploding losses. The slope never vanishes, so that a program
-that strayed can come back: tanh or clamping has no slope out there. Near 0 it is the identity.
+authors' later code has elu and sin here, and complains of exploding losses. The slope falls with 1 / x only, so that a
+program that strayed can come back: tanh or clamping has no slope out there. Near 0 it is the identity.
 """
 
 from collections.abc import Callable
@@ -48,13 +48,23 @@ def elu_slope(value: Tensor) -> Tensor:
     return value.clamp(max=0).add_(1)
 
 
-IDENTITY = Activation(lambda preactivation: preactivation, torch.ones_like)
+def identity(preactivation: Tensor) -> Tensor:
+    """Return what comes."""
+    return preactivation
+
+
+def tanh_slope(value: Tensor) -> Tensor:
+    """Return ``tanh'(u) = 1 - tanh(u)^2``."""
+    return 1 - value * value
+
+
+IDENTITY = Activation(identity, torch.ones_like)
 ELU = Activation(F.elu, elu_slope)
 
 STATE_ACTIVATIONS: dict[str, Activation] = {
     "identity": IDENTITY,
     "elu": ELU,
-    "tanh": Activation(F.tanh, lambda value: 1 - value * value),
+    "tanh": Activation(F.tanh, tanh_slope),
 }
 """Of the recurrent state network."""
 
@@ -75,8 +85,9 @@ FAINTEST, BRIGHTEST = 1e-3, 0.95
 def ink_start(ink: float | None, compress: bool) -> float:
     """Return where the bias before a sigmoid starts, so that patches are as bright as the images are on average.
 
-    Then no step pushes all of them one way. Patches that start grey on sparse images are all wrong at once, go dark
-    together within ten steps, and past that point nothing brings them back.
+    Departure: the authors' patches start grey. On sparse images grey patches are all wrong at once: they go dark
+    together within ten steps, and past that point nothing brings them back. As bright as the images, no
+    step pushes all of them one way.
 
     Args:
         ink: Mean brightness, 0 to 1; None: it is not known.
@@ -92,15 +103,27 @@ def compress(x: Tensor, usual: float) -> Tensor:
     return usual * torch.asinh(x / usual)
 
 
-def compressed(activation: Activation, usual: float) -> Activation:
-    """Compress an activation's value.
+@dataclass(frozen=True)
+class Compressed:
+    """An activation, as :class:`Activation`, whose value is compressed.
 
     With ``y = usual asinh(v / usual)`` and ``v = f(u)``: ``dy/du = f'(u) / cosh(y / usual)``.
+
+    Args:
+        activation: f.
+        usual: Where compression sets in.
     """
-    return Activation(
-        lambda preactivation: compress(activation.function(preactivation), usual),
-        lambda value: activation.slope(usual * torch.sinh(value / usual)) / torch.cosh(value / usual),
-    )
+
+    activation: Activation
+    usual: float
+
+    def __call__(self, preactivation: Tensor) -> Tensor:
+        """Apply the activation, and compress."""
+        return compress(self.activation(preactivation), self.usual)
+
+    def slope(self, value: Tensor) -> Tensor:
+        """Return the derivative from the value."""
+        return self.activation.slope(self.usual * torch.sinh(value / self.usual)) / torch.cosh(value / self.usual)
 
 
 @dataclass(frozen=True)
@@ -113,9 +136,9 @@ class Activations:
         action: Of the policy's decoder.
     """
 
-    state: Activation
-    policy: Activation = ELU
-    action: Activation = IDENTITY
+    state: Activation | Compressed
+    policy: Activation | Compressed = ELU
+    action: Activation | Compressed = IDENTITY
 
 
 def recurrence_activations(state: StateActivation, compress: bool) -> Activations:
@@ -128,9 +151,9 @@ def recurrence_activations(state: StateActivation, compress: bool) -> Activation
     if not compress:
         return Activations(STATE_ACTIVATIONS[state])
     return Activations(
-        compressed(STATE_ACTIVATIONS[state], USUAL_STATE),
-        compressed(ELU, USUAL_STATE),
-        compressed(IDENTITY, USUAL_ACTION),
+        Compressed(STATE_ACTIVATIONS[state], USUAL_STATE),
+        Compressed(ELU, USUAL_STATE),
+        Compressed(IDENTITY, USUAL_ACTION),
     )
 
 

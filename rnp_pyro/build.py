@@ -124,7 +124,10 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
 
 
 def _initial_leak(config: TreeConfig) -> float:
-    """Return the leak at the start, fainter than the images are."""
+    """Return the leak at the start, fainter than the images are.
+
+    A leak as bright as the images explains them by itself, and parts go dark.
+    """
     return config.leak if config.ink is None else min(config.leak, max(config.ink, FAINTEST) / 10)
 
 

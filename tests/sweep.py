@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is not in ``--out`` yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--batch_size", type=int, default=16, help="Images per step.")
+    parser.add_argument("--batch_size", type=int, default=8, help="Images per step.")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
         "--out", type=Path, default=Path("sweep.json"), help="Where results are kept; it goes on there."

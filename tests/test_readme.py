@@ -42,6 +42,7 @@ def test_the_library_example_is_that_of_the_librarys_page():
     ("page", "block", "module", "node_latents"),
     [
         (CONTRIBUTING, 0, "guides.linear", "none"),
+        (CONTRIBUTING, 0, "guides.linear", "both"),
         (GUIDES_PAGE, 1, "guides.glance", "both"),
         (GUIDES_PAGE, 1, "guides.glance", "state"),
     ],

@@ -52,6 +52,6 @@ def test_thin_strokes_survive_their_first_steps(tree: str):
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "tree", "seed"), list(product(KINDS, TREES, SEEDS)))
 def test_no_sound_images_end_in_nan(kind: str, tree: str, seed: int):
-    found = outcome(kind, tree, seed, steps=300, batch_size=16)
+    found = outcome(kind, tree, seed, steps=300, batch_size=8)
     assert isinstance(found, float), found
     assert isfinite(found)

@@ -187,8 +187,14 @@ class _Run:
             self._save()
             raise UserError(
                 f"the {bad[0]} is not finite ({values[bad[0]]}) at step {self.step}: the state before it is saved; "
-                "try a smaller --train.learning_rate or --train.clip"
+                f"{self._way_on()}"
             )
+
+    def _way_on(self) -> str:
+        """Return what helps against numbers that run away; both were tried on images that make them do so."""
+        if not getattr(self.task.model.decoder, "compress", True):
+            return "begin a new run with --model.tree.compress true, which holds generated networks"
+        return f"begin a new run with a smaller step, such as --train.learning_rate {self.config.learning_rate / 10:g}"
 
     def _report(self, **validation: float) -> None:
         """Report the window's means, and start a new window."""
@@ -210,7 +216,7 @@ class _Run:
             if not isfinite(found["neg_elbo"]):
                 raise UserError(
                     f"the bound of validation images is not finite ({found['neg_elbo']}) after step {self.step}, which "
-                    "is not saved: try a smaller --train.learning_rate or --train.clip, in a new run"
+                    f"is not saved: {self._way_on()}"
                 )
             self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
             warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup

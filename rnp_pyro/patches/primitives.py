@@ -2,7 +2,8 @@
 
     patch = sigmoid(i) sum_k softmax(w)_k primitive_k
 
-One layer generates i (per channel) and w from the child's latent. Ink has a sigmoid of its own, because a softmax alone
+One layer generates i (per channel) and w from the child's latent. Departure: the paper does not say how its fixed
+primitives (figure 1b) get their ink. Here ink has a sigmoid of its own, because a softmax alone
 adds up to one: with a single primitive every leaf of every image would be drawn in full, and a 1 needs fewer strokes
 than an 8. The choice is a softmax, so that a patch stays within [0, 1] and tends to be one primitive, not all at once.
 ``patch_activation`` has no part in it.

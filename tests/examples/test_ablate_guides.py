@@ -10,6 +10,7 @@ import pytest
 from examples.ablation.ablate import main
 from examples.ablation.plan import AblateConfig, make_plan
 from examples.ablation.table import table
+from guides import GUIDES
 from inference.training.loop import train
 from inference.training.task import Outcome
 from rnp_pyro.data import load_images
@@ -74,7 +75,7 @@ def test_any_setting_can_be_varied():
         ({"set": ["fabric.precision=8"]}, r"none of the combinations fits: .*--fabric.precision: expected one of"),
         ({"seeds": [1, 1]}, r"--seeds must name one or more, each once, got \[1, 1\]"),
         ({"vary": ["model.latent_size"]}, r"expected FIELD=VALUE with --vary or --set"),
-        ({"guides": ["ladr"]}, r"--guides: expected some of resnet, full_rank, flow, ladder, got ladr"),
+        ({"guides": ["ladr"]}, f"--guides: expected some of {', '.join(GUIDES)}, got ladr"),
         ({"seeds": [-1]}, r"--seeds must be within \[0, 2\^63\), got -1"),
         ({"set": ["train.steps=3"]}, r"train.steps is not for --vary or --set: expected --minutes"),
         ({"vary": ["model.latent_size=8,8"]}, r"--vary must name each value once, got model.latent_size=8,8"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from run_files import files
 
+from guides import GUIDES
 from rnp_pyro.checkpoint import load_checkpoint
 
 
@@ -104,7 +105,7 @@ def test_a_truncated_archive(refuse, tmp_path, mnist):
         ),
         (["--model.tree.patch_activation=relu6"], "expected patch_activation sigmoid, got relu6"),
         (["--model.name=nope"], "--model.name: expected one of rnp, vae, got nope"),
-        (["--guide.name=nope"], "--guide.name: expected one of resnet, full_rank, flow, ladder, got nope"),
+        (["--guide.name=nope"], f"--guide.name: expected one of {', '.join(GUIDES)}, got nope"),
         (["--seed=-1"], "--seed must be within [0, 2^63), got -1"),
         (["--seed=99999999999999999999"], "--seed must be within"),
         (["--train.kl_floor=0"], "--train.kl_floor must be above 0"),

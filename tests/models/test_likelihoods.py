@@ -142,6 +142,7 @@ def test_a_new_likelihood_says_what_it_observes(monkeypatch: pytest.MonkeyPatch,
 
 def test_what_ours_observe():
     names: Any = list(LIKELIHOODS)
-    found = {name: observes_binary(ModelConfig(likelihood=name), (1, 5, 6)) for name in names}
-    assert found == {"normal": False, "bernoulli": True, "continuous_bernoulli": False}
+    binary = {name for name in names if observes_binary(ModelConfig(likelihood=name), (1, 5, 6))}
+    assert "bernoulli" in binary
+    assert not binary & {"normal", "continuous_bernoulli"}
     assert [observes_binary(ModelConfig(), shape) for shape in ((1, 5, 6), (3, 5, 6))] == [True, False]

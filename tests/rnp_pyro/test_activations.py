@@ -1,11 +1,12 @@
 """Activations know their slopes from their values; compression leaves the usual alone and keeps a slope far out."""
 
+import pickle
 from math import asinh
 
 import pytest
 import torch
 
-from rnp_pyro.activations import STATE_ACTIVATIONS, Paint, compress, compressed, recurrence_activations
+from rnp_pyro.activations import STATE_ACTIVATIONS, Compressed, Paint, compress, recurrence_activations
 from rnp_pyro.choices import PatchActivation, StateActivation
 
 
@@ -28,9 +29,9 @@ def test_what_is_usual_is_left_alone():
 
 def test_what_is_far_out_becomes_its_logarithm_and_keeps_a_slope():
     far = torch.tensor([1e6, 1e37], dtype=torch.float32)
-    found = compressed(STATE_ACTIVATIONS["identity"], 10.0)(far)
+    found = Compressed(STATE_ACTIVATIONS["identity"], 10.0)(far)
     torch.testing.assert_close(found, torch.tensor([10 * asinh(1e5), 10 * asinh(1e36)], dtype=torch.float32))
-    assert (compressed(STATE_ACTIVATIONS["identity"], 10.0).slope(found) > 0).all()
+    assert (Compressed(STATE_ACTIVATIONS["identity"], 10.0).slope(found) > 0).all()
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "relu6", "softplus"])
@@ -46,3 +47,11 @@ def test_paint_compresses_before_its_activation(activation: PatchActivation):
 def test_paint_starts_at_the_ink(ink: float, compressing: bool):
     paint = Paint("sigmoid", compressing, ink)
     assert paint(torch.tensor(paint.start)).item() == pytest.approx(ink)
+
+
+def test_a_model_can_be_pickled(make_tree):
+    """To be sent to a process, or copied: no function of it is without a name."""
+    tree = make_tree()
+    again = pickle.loads(pickle.dumps(tree))
+    z = torch.randn(2, tree.latent_size)
+    assert torch.equal(again.fold(again.unfold(z)), tree.fold(tree.unfold(z)))

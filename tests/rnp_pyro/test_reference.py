@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rnp_pyro.draw import mean
+from rnp_pyro.patches import PATCH_DECODERS
 from rnp_pyro.reference import generate_image
 from rnp_pyro.tree import Tree
 
@@ -88,6 +89,10 @@ DECODERS: dict[str, dict[str, Any]] = {
     "conv": {"patch_decoder": "conv", "patch_size": 7},
     "primitives": {"patch_decoder": "primitives", "primitives": ("line", "arc", "dot")},
 }
+
+
+def test_no_patch_decoder_is_left_out():
+    assert set(DECODERS) == set(PATCH_DECODERS), "a new decoder needs a line in DECODERS, and a case in reference.py"
 
 
 @pytest.mark.parametrize("hypernets", ["shared", "per_level"])

@@ -93,7 +93,7 @@ def test_the_largest_seed():
 def test_unknown_names():
     with pytest.raises(UserError, match=r"--model.name: expected one of rnp, vae, got nope"):
         build_pair(replace(CONFIG, model=replace(CONFIG.model, name="nope")), GREY)
-    with pytest.raises(UserError, match=r"--guide.name: expected one of resnet, full_rank, flow, ladder, got nope"):
+    with pytest.raises(UserError, match=f"--guide.name: expected one of {', '.join(GUIDES)}, got nope"):
         build_pair(replace(CONFIG, guide=GuideConfig("nope")), GREY)
 
 

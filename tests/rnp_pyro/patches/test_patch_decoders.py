@@ -148,7 +148,7 @@ def test_programs_that_ran_away_stay_finite_and_so_do_their_gradients(make_tree:
 
 
 def test_an_unknown_decoder_is_refused(tiny_config: MakeConfig):
-    with pytest.raises(UserError, match="patch_decoder must be one of dense, conv, primitives, got deconv"):
+    with pytest.raises(UserError, match=f"patch_decoder must be one of {', '.join(PATCH_DECODERS)}, got deconv"):
         build_tree(tiny_config(patch_decoder="deconv"), 6, (1, 12, 12))
 
 
