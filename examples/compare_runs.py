@@ -96,7 +96,7 @@ def difference(pairs: Sequence[tuple[float, float]]) -> Difference:
 
 def _check_alike(option: str, runs: Sequence[str]) -> None:
     """Refuse a side whose runs are not one thing repeated: alike in all but their seeds, and these different."""
-    from rnp_pyro.api.run import read_settings  # torch and Pyro: seconds, which --help need not wait for
+    from rnp_pyro.api.opening import read_settings  # torch and Pyro: seconds, which --help need not wait for
 
     configs = [read_settings(Path(run)) for run in runs]
     seeds = [config.seed for config in configs]
@@ -123,13 +123,16 @@ def _settings(config: Config) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    from rnp_pyro.checkpoint import SUMMARY, open_run, read_json
+    from rnp_pyro.checkpoint import SUMMARY, open_run, read_object
 
     path = open_run(Path(name)) / SUMMARY
-    summary = read_json(path)
+    summary = read_object(path)
     missing = [key for key in (*NUMBERS, "data", "seed", "test_images") if key not in summary]
     if missing:
         raise UserError(f"expected {missing[0]} in {path}, found none: is it the summary of train_svi?")
+    odd = [key for key in NUMBERS if not isinstance(summary[key], int | float)]
+    if odd:
+        raise UserError(f"expected a number as {odd[0]} in {path}, got {summary[odd[0]]!r}: the file is damaged")
     return summary
 
 

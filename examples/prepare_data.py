@@ -50,8 +50,8 @@ def main(config: PrepareConfig) -> Path:
     Raises:
         UserError: There is no such data set, a file is missing or damaged, or the archive cannot be written.
     """
-    from rnp_pyro.api.writing import writing
     from rnp_pyro.checkpoint import write_atomically  # torch: seconds, which --help need not wait for
+    from rnp_pyro.writing import writing
 
     if config.name not in preparable():
         raise UserError(
@@ -91,7 +91,7 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
     import numpy as np
 
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def command(arguments: Sequence[str]) -> None:

@@ -113,7 +113,11 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
         raise UserError(f"leak must be between 0 and 1, got {config.leak:g}")
     if config.patch_decoder not in PATCH_DECODERS:
         raise UserError(f"patch_decoder must be one of {', '.join(PATCH_DECODERS)}, got {config.patch_decoder}")
-    if config.composition == "noisy_or" and config.patch_activation != "sigmoid":
+    if (
+        config.composition == "noisy_or"
+        and config.patch_decoder != "primitives"
+        and config.patch_activation != "sigmoid"
+    ):
         raise UserError(
             f"noisy_or needs parts within [0, 1]: expected patch_activation sigmoid, got {config.patch_activation}"
         )

@@ -1,6 +1,7 @@
 """Files of a run directory. Every write goes to a temporary name first; no read ever executes code."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from rnp_pyro.errors import UserError
+from rnp_pyro.writing import writing
 
 CONFIG = "config.yaml"
 METRICS = "metrics.csv"
@@ -52,14 +54,19 @@ def open_run(path: Path) -> Path:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it: a crash leaves the old file or the new."""
+    """Let ``write`` fill a temporary file beside ``path``, then rename it: a crash leaves the old file or the new.
+
+    Raises:
+        UserError: If the file cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(temporary)
-        temporary.chmod(0o644)  # safetensors makes files that only their owner can read
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            write(temporary)
+            temporary.chmod(0o644)  # safetensors makes files that only their owner can read
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -90,9 +97,27 @@ def read_json(path: Path) -> Any:
         raise UserError(f"expected JSON in {path}: {error}") from None
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file of names and values.
+
+    Raises:
+        UserError: If it is missing, not JSON, or of anything else, such as a list.
+    """
+    if not isinstance(value := read_json(path), dict):
+        raise UserError(f"expected names and values in {path}, got {type(value).__name__}: the file is damaged")
+    return value
+
+
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write a module's weights as safetensors; tensors that two networks share are kept once."""
-    write_atomically(path, lambda temporary: save_model(module, str(temporary)))
+
+    def write(temporary: Path) -> None:
+        try:
+            save_model(module, str(temporary))
+        except SafetensorError as error:
+            raise OSError(_first_line(error)) from None
+
+    write_atomically(path, write)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -113,7 +138,14 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
     """Write tensors, numbers and strings in nested dictionaries and lists, from which a run can go on."""
-    write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
+    content = io.BytesIO()  # of a file that cannot be written torch.save tells no cause
+    torch.save(dict(state), content)
+    write_atomically(path, lambda temporary: _write_bytes(temporary, content))
+
+
+def _write_bytes(path: Path, content: io.BytesIO) -> None:
+    with path.open("wb") as file:
+        file.write(content.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -157,8 +189,18 @@ class MetricsFile:
         write_atomically(path, lambda temporary: self._write(temporary, kept, mode="w"))
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add one row; missing columns stay empty."""
-        self._write(self.path, [row], mode="a")
+        """Add one row; missing columns stay empty.
+
+        Raises:
+            UserError: If it cannot be written; the file is then as it was.
+        """
+        with writing(self.path):
+            size = self.path.stat().st_size
+            try:
+                self._write(self.path, [row], mode="a")
+            except OSError:
+                os.truncate(self.path, size)
+                raise
 
     def _write(self, path: Path, rows: Sequence[Mapping[str, Any]], mode: str) -> None:
         with path.open(mode, newline="", encoding="utf-8") as file:

@@ -14,13 +14,23 @@ from examples.ablation.plan import Plan, Variant, make_plan, read
 from examples.ablation.table import by_variant, table
 from examples.evaluation import evaluate
 from examples.evaluation.config import MOST_PARTICLES, EvaluateConfig
-from examples.shared.cli import one_line
 from rnp_pyro import figures
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import git_commit, versions
-from rnp_pyro.api.run import open_trained
-from rnp_pyro.checkpoint import CHECKPOINT, METRICS, SUMMARY, WEIGHTS, read_json, read_metrics, write_json, write_text
+from rnp_pyro.checkpoint import (
+    CHECKPOINT,
+    METRICS,
+    SUMMARY,
+    WEIGHTS,
+    read_json,
+    read_metrics,
+    read_object,
+    write_json,
+    write_text,
+)
 from rnp_pyro.data import load_images
 from rnp_pyro.errors import UserError
+from rnp_pyro.messages import one_line
 
 PLAN, RESULTS, TABLE, FIGURE = "plan.json", "ablation.json", "ablation.md", "ablation.png"
 EVALUATION = "evaluation.json"
@@ -95,23 +105,27 @@ def run_one(variant: Variant, seed: int, config: AblateConfig) -> dict[str, Any]
                     json=str(path / EVALUATION),
                 )
             )
-    numbers, trained = read_json(path / EVALUATION), read_json(path / SUMMARY)
+    numbers, trained = read_object(path / EVALUATION), read_object(path / SUMMARY)
     modules = open_trained(path).pair.modules
-    return {
-        "name": variant.name,
-        "choices": variant.choices,
-        "seed": seed,
-        "run": str(path),
-        "neg_elbo": numbers["neg_elbo"],
-        "bound": numbers["nll"][str(config.particles)],
-        "bound_standard_error": numbers["nll_standard_error"][str(config.particles)],
-        "khat": numbers["khat"]["0.5"],
-        "kl": numbers["kl"],
-        "squared_error": numbers["squared_error"],
-        "images_per_second": trained["images_per_second"],
-        "parameters": sum(parameter.numel() for parameter in modules.parameters()),
-        "seconds": trained["seconds"],
-    }
+    try:
+        found = {
+            "neg_elbo": numbers["neg_elbo"],
+            "bound": numbers["nll"][str(config.particles)],
+            "bound_standard_error": numbers["nll_standard_error"][str(config.particles)],
+            "khat": numbers["khat"]["0.5"],
+            "kl": numbers["kl"],
+            "squared_error": numbers["squared_error"],
+            "images_per_second": trained["images_per_second"],
+            "seconds": trained["seconds"],
+        }
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"expected the numbers of a run and of its evaluation in {path}, found no {error}: {SUMMARY} or "
+            f"{EVALUATION} is damaged; remove the folder to train it again"
+        ) from None
+    parameters = sum(parameter.numel() for parameter in modules.parameters())
+    about = {"name": variant.name, "choices": variant.choices, "seed": seed, "run": str(path)}
+    return {**about, **found, "parameters": parameters}
 
 
 def _open(out: Path, config: AblateConfig) -> None:

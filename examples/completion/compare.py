@@ -14,8 +14,9 @@ from examples.shared.cli import check_output
 from inference.completion.fillings import Search
 from inference.estimates import standard_error
 from inference.predictive import Weighed, programs_of, resample, take
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import git_commit, versions
-from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.api.run import Run
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.mask import seen_pixels

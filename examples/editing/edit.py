@@ -12,8 +12,8 @@ from examples.parsing.parse import parse_images
 from examples.shared.chosen import choose
 from examples.shared.cli import check_files
 from rnp_pyro import figures
-from rnp_pyro.api.run import fingerprint, open_trained
-from rnp_pyro.api.writing import writing
+from rnp_pyro.api.opening import open_trained
+from rnp_pyro.api.run import Run
 from rnp_pyro.checkpoint import read_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures import Panel, Row
@@ -34,6 +34,7 @@ from rnp_pyro.part_tree.edit import (
 from rnp_pyro.part_tree.files import load_tree, save_tree
 from rnp_pyro.part_tree.value import TreeValue, position
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def main(config: EditConfig) -> list[Path]:
     tree = run.tree
     chosen = choose(run, config.index, config.image, config.split, config.as_is)
     values = parse_images(run, tree, chosen) if chosen.names else []
-    values += [_load(Path(file), tree, Path(config.run)) for file in config.tree]
+    values += [_load(Path(file), run) for file in config.tree]
     names = [*chosen.names, *(Path(file).stem for file in config.tree)]
     low, high = NUM_TREES[operation]
     if not low <= len(values) <= high:
@@ -78,7 +79,7 @@ def main(config: EditConfig) -> list[Path]:
     check_files(paths, config.overwrite)
     for note in chosen.notes:
         print(note)
-    _write(edit, paths, config)
+    _write(edit, paths, run, config)
     print(f"{config.operation}: {' '.join(str(path) for path in paths)}")
     return paths
 
@@ -146,15 +147,16 @@ OPERATIONS: dict[str, Callable[[Tree, Sequence[TreeValue], Sequence[str], EditCo
 NUM_TREES = {"replace": (1, 2), "swap": (2, 2), "repose": (1, 1), "interpolate": (2, 2), "truncate": (1, 1)}
 
 
-def _load(path: Path, tree: Tree, run: Path) -> TreeValue:
+def _load(path: Path, run: Run) -> TreeValue:
     """Read a tree that this run made: another run's programs mean nothing to its networks.
 
     Raises:
         UserError: If it is no tree, or says that other weights made it.
     """
-    value, about = load_tree(path, tree), read_json(path)["about"]
-    if about.get("weights", fingerprint(run)) != fingerprint(run):
-        raise UserError(f"expected trees of {run} with --tree, got {path} of the run {about.get('run')}: name its run")
+    value, about = load_tree(path, run.tree), read_json(path).get("about")
+    if isinstance(about, dict) and about.get("weights", run.weights_hash) != run.weights_hash:
+        whose = about.get("run")
+        raise UserError(f"expected trees of {run.path} with --tree, got {path} of the run {whose}: name its run")
     return value
 
 
@@ -176,14 +178,10 @@ def _path(text: str | None) -> Place:
     return tuple(int(number) - 1 for number in numbers)
 
 
-def _write(edit: Edit, paths: Sequence[Path], config: EditConfig) -> None:
+def _write(edit: Edit, paths: Sequence[Path], run: Run, config: EditConfig) -> None:
     """Write the figure and the changed trees."""
     drawing = _draw(edit)
-    about = {
-        "run": config.run,
-        "weights": fingerprint(Path(config.run)),
-        "operation": str(config.operation),
-    }
+    about = {**run.origin, "operation": str(config.operation)}
     with writing(config.out):
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         for path in paths[:2]:

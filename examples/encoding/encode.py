@@ -8,14 +8,14 @@ from examples.encoding.config import EncodeConfig
 from examples.shared.cli import check_output
 from rnp_pyro.api.devices import launch
 from rnp_pyro.api.encoding import encode
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED
 from rnp_pyro.api.rows import observe, places, row_facts, rows_of
-from rnp_pyro.api.run import open_trained
-from rnp_pyro.api.writing import writing
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.config import FabricConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Tensor
+from rnp_pyro.writing import writing
 
 
 def main(config: EncodeConfig) -> Path:
@@ -58,7 +58,7 @@ def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+            np.savez(file, **arrays)
 
     with writing(path):
         write_atomically(path, write)

@@ -27,15 +27,16 @@ from inference.objectives.elbo import Terms
 from inference.refinement import check_refinement
 from rnp_pyro import figures
 from rnp_pyro.api.devices import launch
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED, git_commit, versions
 from rnp_pyro.api.rows import observe, row_facts, rows_of, split_fingerprint
-from rnp_pyro.api.run import Run, open_trained
-from rnp_pyro.api.writing import writing
+from rnp_pyro.api.run import Run
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.config import FabricConfig, likelihood_name
 from rnp_pyro.data import to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
+from rnp_pyro.writing import writing
 
 MOST_SAVED = 10_000_000
 """Log weights that a netCDF file holds: 80 MB before compression. Weights of further images are left out."""

@@ -8,13 +8,14 @@ from examples.parsing.config import ParseConfig
 from examples.shared.chosen import Chosen, choose
 from examples.shared.cli import check_files
 from rnp_pyro import figures
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import mean_parse
-from rnp_pyro.api.run import Run, fingerprint, open_trained
-from rnp_pyro.api.writing import writing
+from rnp_pyro.api.run import Run
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.files import load_tree, save_tree
 from rnp_pyro.part_tree.value import TreeValue, select, tree_value
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 NAMES = ("parse.json", "parse.svg", "parse.png")
 
@@ -40,7 +41,7 @@ def main(config: ParseConfig) -> list[Path]:
         print(note)
     values = parse_images(run, tree, chosen)
     for at, (folder, value) in enumerate(zip(folders, values, strict=True)):
-        _write(folder, chosen, at, value, tree, config)
+        _write(folder, chosen, at, value, run, config)
     return folders
 
 
@@ -52,11 +53,10 @@ def parse_images(run: Run, tree: Tree, chosen: Chosen) -> list[TreeValue]:
 
 
 @torch.no_grad()
-def _write(folder: Path, chosen: Chosen, at: int, value: TreeValue, tree: Tree, config: ParseConfig) -> None:
+def _write(folder: Path, chosen: Chosen, at: int, value: TreeValue, run: Run, config: ParseConfig) -> None:
     """Write one image's files, and fold what was written back."""
     about = {
-        "run": config.run,
-        "weights": fingerprint(Path(config.run)),
+        **run.origin,
         "image": (*(f"{config.split} {number}" for number in config.index), *config.image)[at],
         **chosen.facts[at],
     }
@@ -66,7 +66,7 @@ def _write(folder: Path, chosen: Chosen, at: int, value: TreeValue, tree: Tree, 
         save_tree(value, folder / "parse.json", config.patches, about)
         figures.save(drawing, folder / "parse.svg")
         figures.save(drawing, folder / "parse.png")
-    again = load_tree(folder / "parse.json", tree).fold()
+    again = load_tree(folder / "parse.json", run.tree).fold()
     difference = (again - value.fold()).abs().max().item()
     error = (value.fold() - chosen.grey[at]).square().sum().item()
     print(

@@ -14,8 +14,9 @@ from inference.posterior.annealing import AnnealingSettings, Starts, anneal
 from inference.posterior.gaps import Gaps, GapSettings, guide_posterior, split_gap
 from inference.posterior.log_joint import log_joint
 from inference.posterior.mcmc import ChainDraws, NutsSettings, sample_posterior
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED
-from rnp_pyro.api.run import Run, open_trained
+from rnp_pyro.api.run import Run
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.streams import derive_seed

@@ -18,11 +18,16 @@ from inference.posterior.annealing import AnnealingSettings
 from inference.posterior.gaps import GapSettings
 from inference.posterior.mcmc import NutsSettings
 from rnp_pyro import figures
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import git_commit, versions
-from rnp_pyro.api.run import Run, fingerprint, open_trained
-from rnp_pyro.api.writing import writing
+from rnp_pyro.api.rows import split_fingerprint
+from rnp_pyro.api.run import Run
 from rnp_pyro.checkpoint import read_json, write_json, write_text
 from rnp_pyro.errors import UserError
+from rnp_pyro.writing import writing
+
+KEPT = {"image", "rhat", "nuts_loc", "guide_loc"}
+"""Some of what is kept of each image."""
 
 BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 
@@ -105,8 +110,9 @@ def _numbers(config: ReferenceConfig, run: Run, found: dict[int, dict[str, Any]]
     return {
         "images": [found[image] for image in (*named, *others)],
         "settings": _settings(config),
-        "weights": fingerprint(Path(config.run)),
+        "weights": run.weights_hash,
         "data": run.data.name,
+        "test_images": split_fingerprint(run.data, "test"),
         "versions": versions(),
         "git_commit": git_commit(),
     }
@@ -127,10 +133,27 @@ def _earlier(config: ReferenceConfig, run: Run) -> dict[int, dict[str, Any]]:
     if config.json is None or not Path(config.json).exists():
         return {}
     earlier = read_json(Path(config.json))
-    expected = {"settings": _settings(config), "weights": fingerprint(Path(config.run))}
-    if not isinstance(earlier, dict) or any(earlier.get(name) != value for name, value in expected.items()):
+    expected = {"settings": _settings(config), "weights": run.weights_hash, **_images_of(run, earlier)}
+    if not _continues(earlier, expected):
         raise UserError(
-            f"{config.json} exists and is of another run or of other settings, so it cannot continue: choose "
-            "another file with --json, or remove it"
+            f"{config.json} exists and is of another run, of other images or of other settings, so it cannot continue: "
+            "choose another file with --json, or remove it"
         )
     return {one["image"]: one for one in earlier["images"]}
+
+
+def _images_of(run: Run, earlier: Any) -> dict[str, str]:
+    """Return what tells the run's test images from others; by their name alone in a file of an earlier version."""
+    if isinstance(earlier, dict) and "test_images" not in earlier:
+        return {"data": run.data.name}
+    return {"test_images": split_fingerprint(run.data, "test")}
+
+
+def _continues(earlier: Any, expected: dict[str, Any]) -> bool:
+    """Return whether what was read is a file of this command's, with these facts."""
+    return (
+        isinstance(earlier, dict)
+        and all(earlier.get(name) == value for name, value in expected.items())
+        and isinstance(images := earlier.get("images"), list)
+        and all(isinstance(one, dict) and set(one) >= KEPT for one in images)
+    )

@@ -15,9 +15,9 @@ from inference.completion.fillings import Search
 from inference.diagnostics import FEWEST, TRUSTED_KHAT
 from inference.predictive import Programs, Weighed, programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro import figures
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import SHOWN_SAMPLES
-from rnp_pyro.api.run import Run, open_trained
-from rnp_pyro.api.writing import writing
+from rnp_pyro.api.run import Run
 from rnp_pyro.checkpoint import write_atomically
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures.printing import PrintedImage, on_paper
@@ -26,6 +26,7 @@ from rnp_pyro.pictures.mask import seen_pixels
 from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import Bool, Float, Tensor
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 MOST = 10_000
 """Samples, and particles, that are kept in memory."""
@@ -193,7 +194,7 @@ def _arrays(drawn: Programs) -> dict[str, Tensor]:
 
 def _save(arrays: dict[str, Tensor], path: Path) -> None:
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{name: array.cpu().numpy() for name, array in arrays.items()})
+        np.savez(file, **{name: array.cpu().numpy() for name, array in arrays.items()})
 
 
 def _check(config: SampleConfig) -> None:

@@ -3,6 +3,7 @@
 Nothing here imports torch: help, and an option that is refused, are answered at once.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,8 +15,12 @@ from jsonargparse import ArgumentError, ArgumentParser
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.settings import make_parser as make_parser
 from rnp_pyro.errors import UserError
+from rnp_pyro.messages import one_line
 
 Settings = TypeVar("Settings")
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of errors that a disk without room raises."""
 
 
 def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
@@ -27,9 +32,11 @@ def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str
     except ArgumentError as error:
         _fail(plain(str(error)) + "; see --help")
     except OSError as error:
-        if error.filename is None:  # no file of the user's: a mistake of ours
+        file = error.filename2 or error.filename
+        if file is None and error.errno not in FULL:  # no file of the user's: a mistake of ours
             raise
-        _fail(f"cannot write {error.filename2 or error.filename}: {error.strerror}")
+        doing = "write" if error.errno in FULL else "read or write"
+        _fail(f"cannot {doing}{'' if file is None else f' {file}'}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -52,11 +59,6 @@ def read_options(parser: ArgumentParser, settings: type[Settings], arguments: Se
     given = {action.dest for action in parser._actions}
     parser.add_class_arguments(settings, None, skip=given)  # pyright: ignore[reportArgumentType]
     return settings(**vars(parser.instantiate(parser.parse_args(list(arguments)))))
-
-
-def one_line(error: UserError) -> str:
-    """Return what an error says, without the shapes that Pyro adds to what is raised inside a trace."""
-    return " ".join(str(error).split("\n Trace Shapes:")[0].split())
 
 
 def _fail(message: str) -> None:

@@ -67,6 +67,16 @@ def train(
         return _Run(task, config, progress, fabric, observer, resumed).to_end()
 
 
+def check_batch_size(config: TrainConfig, num_devices: int) -> None:
+    """Refuse batches that cannot be shared out evenly.
+
+    Raises:
+        UserError: If they cannot.
+    """
+    if config.batch_size % num_devices:
+        raise UserError(f"--train.batch_size must be a multiple of the {num_devices} devices, got {config.batch_size}")
+
+
 class _Run:
     """The state of one run, and its loop."""
 
@@ -81,10 +91,7 @@ class _Run:
     ) -> None:
         self.task, self.config, self.progress = task, config, progress
         self.fabric, self.observer = fabric, observer
-        if config.batch_size % fabric.world_size:
-            raise UserError(
-                f"--train.batch_size must be a multiple of the {fabric.world_size} devices, got {config.batch_size}"
-            )
+        check_batch_size(config, fabric.world_size)
         self.elbo = build_objective(config)
         self.weights = Weights(task.model, task.guide)
         loss = for_devices(fabric, self.elbo(task.model, self._posterior(self.weights)))

@@ -62,7 +62,7 @@ def record_for(path: Path, config: Config, data: str | None, data_dir: str | Non
             f"{error} (the run {path} keeps nothing of its images, as runs of earlier versions: it opens given its "
             "data once)"
         ) from None
-    with suppress(OSError):  # a folder that cannot be written to is opened with its data each time
+    with suppress(UserError):  # a folder that cannot be written to is opened with its data each time
         write_record(record, path)
     return record
 

@@ -2,6 +2,8 @@
 
 import difflib
 import json
+import signal
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,22 +13,17 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentError
 
-from rnp_pyro.api.arrays import as_bytes, split_labels
+from rnp_pyro.api.arrays import named_arrays
 from rnp_pyro.api.data import IN_MEMORY, load_data
+from rnp_pyro.api.opening import hash_weights
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config, setting_names
 from rnp_pyro.api.training import train_run
+from rnp_pyro.checkpoint import WEIGHTS
 from rnp_pyro.config import Config
-from rnp_pyro.data import ImageData
-from rnp_pyro.data.image_data import Split
-from rnp_pyro.data.load import check_image_size, finish
-from rnp_pyro.data.source import Source
+from rnp_pyro.data import ImageData, images_from_arrays
 from rnp_pyro.errors import UserError
-
-VALIDATION_SHARE = 0.05
-FEWEST = 4
-"""Images: one to test, one to validate, two to train."""
 
 ELSEWHERE = {
     "data": "give the images, or a name such as 'mnist', as the first argument",
@@ -58,8 +55,9 @@ def fit(
     parameter store are touched.
 
     Args:
-        images: Array, tensor, list of pictures or torch data set (``rnp_pyro/api/arrays.py``); or a data set's name
-            as on the command line, such as ``"mnist-sample"`` or ``"folder:photos"``.
+        images: Array, tensor, list of pictures, torch data set (``rnp_pyro/api/arrays.py``) or arrays by their keys,
+            read as ``--data array:FILE`` reads a file; or a data set's name as on the command line, such as
+            ``"mnist-sample"`` or ``"folder:photos"``.
         test: Images to measure the run on; default: a tenth of ``images``.
         out: New folder for the run, its metrics and figures; default: the run is kept in memory (see ``Run.save``).
         preset: Packaged settings to start from.
@@ -75,7 +73,11 @@ def fit(
 
     Raises:
         UserError: If anything does not fit; nothing is trained or written then.
-        KeyboardInterrupt: If the user interrupted training; with ``out`` its checkpoint is kept.
+        SystemExit: If the system asked the process to end (SIGTERM); with ``out`` the checkpoint is kept.
+
+    Returns:
+        The run. If the user interrupted training (Ctrl-C, or a notebook's stop), it is the run as it stands after the
+        last whole step, with a warning; with ``out`` its checkpoint is kept as well.
     """
     shortcuts = {"train.minutes": minutes, "train.steps": steps, "train.epochs": epochs, "seed": seed}
     given = {name: value for name, value in shortcuts.items() if value is not None}
@@ -93,9 +95,17 @@ def fit(
     data = _gather(images, test, config, resize="image_size" in named)
     config = replace(config, data=data.name, image_size=data.image_shape[-1], run=None if out is None else str(out))
     trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
+    if trained.terminated:
+        raise SystemExit(128 + signal.SIGTERM)
     if trained.interrupted:
-        raise KeyboardInterrupt(f"training was interrupted at step {trained.outcome.steps}")
-    return Run(trained.config, trained.record, trained.pair, trained.path)
+        print(
+            f"warning: training was interrupted at step {trained.outcome.steps}: this is the run as it stands; keep it "
+            "with run.save(path)",
+            file=sys.stderr,
+        )
+    written = trained.path is not None and (trained.path / WEIGHTS).is_file()
+    weights = hash_weights(trained.path) if trained.path is not None and written else None
+    return Run(trained.config, trained.record, trained.pair, trained.path, weights_hash=weights)
 
 
 def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:
@@ -150,16 +160,7 @@ def _gather(images: Any, test: Any, config: Config, resize: bool) -> ImageData:
             raise UserError(f"{images} has test images of its own: leave test= out")
         name = f"folder:{images}" if isinstance(images, Path) else images
         return load_data(replace(config, data=name))
-    pixels, labels = split_labels(images)
-    if len(pixels) < FEWEST:
-        raise UserError(f"expected at least {FEWEST} images to train on, got {len(pixels)}")
-    channels, rows, columns = pixels.shape[1:]
-    test_pixels = None if test is None else as_bytes(test, (channels, rows, columns))
-    size = config.image_size if resize else rows
-    check_image_size(size)
-    source = Source(
-        train=Split(pixels, None if labels is None else torch.tensor(labels)),
-        test=None if test_pixels is None else Split(test_pixels),
-        own=True,
+    size = config.image_size if resize else None
+    return images_from_arrays(
+        named_arrays(images, test), name=IN_MEMORY, image_size=size, invert=config.invert, white=config.white
     )
-    return finish(source, IN_MEMORY, size, VALIDATION_SHARE, config.invert)

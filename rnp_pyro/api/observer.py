@@ -35,7 +35,7 @@ class RunObserver:
         self.board = None if self.run is None else _tensorboard(self.run)
         # On a terminal a bar; elsewhere (a log file) one line per validation.
         self.bar = tqdm(total=1.0, bar_format=BAR, disable=True if self.silent else None)
-        self.stopped = False
+        self.stopped = self.terminated = False
 
     def row(self, row: dict[str, float]) -> None:
         """Append a row to metrics.csv, and show it."""
@@ -73,6 +73,7 @@ class RunObserver:
 
         def stop(number: int, frame: Any) -> None:
             self.stopped = True
+            self.terminated = self.terminated or number == signal.SIGTERM
 
         # Only the main thread may handle signals; in another, such as a notebook's, the run cannot be interrupted so.
         is_main = threading.current_thread() is threading.main_thread()

@@ -1,6 +1,5 @@
 """A trained run, opened: what it was trained with, its model and guide, and what can be done with them."""
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyro
 import torch
-from jsonargparse import ArgumentError
 from pyro.nn import PyroModule
 from tqdm import tqdm
 
@@ -22,25 +20,24 @@ from inference.estimates import standard_error
 from inference.importance import fitted_sampling, join, judge, particle_terms
 from inference.predictive import programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro.api.arrays import as_bytes
-from rnp_pyro.api.data import check_same, load_data, record_for
+from rnp_pyro.api.data import IN_MEMORY, check_same, load_data
 from rnp_pyro.api.encoding import encode
-from rnp_pyro.api.pair import Pair, build_pair
+from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.record import DataRecord, write_record
 from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
 from rnp_pyro.api.results import Completions, Evaluation, Samples
-from rnp_pyro.api.settings import config_parser, parse_config, write_settings
+from rnp_pyro.api.settings import write_settings
 from rnp_pyro.api.trees import PartTree, PartTrees
-from rnp_pyro.api.writing import writing
-from rnp_pyro.build import weights_to_come
-from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, load_weights, open_run, save_weights
+from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, save_weights
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.value import select, tree_value
 from rnp_pyro.pictures.mask import seen_pixels
-from rnp_pyro.seeds import check_seed
+from rnp_pyro.seeds import check_count, check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,7 @@ class Run:
         path: Its folder; None: it is in memory only.
         data_now: Where its images are now, if not where its settings say.
         data_dir_now: Folder of the public data sets, if not the settings'.
+        weights_hash: What tells the weights in the folder from others; None: they are in memory only.
     """
 
     config: Config
@@ -62,6 +60,7 @@ class Run:
     path: Path | None = None
     data_now: str | None = field(default=None, repr=False)
     data_dir_now: str | None = field(default=None, repr=False)
+    weights_hash: str | None = field(default=None, repr=False)
 
     @property
     def model(self) -> PyroModule:
@@ -72,6 +71,11 @@ class Run:
     def guide(self) -> PyroModule:
         """The posterior program."""
         return self.pair.guide
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What files that are made of the run say of it: its folder and its weights; nothing of a run in memory."""
+        return {} if self.weights_hash is None else {"run": str(self.path), "weights": self.weights_hash}
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -85,6 +89,10 @@ class Run:
         Raises:
             UserError: If they are not there, do not fit, or have changed.
         """
+        if self.path is None and self.record.name == IN_MEMORY:
+            raise UserError(
+                "the run was trained on an array, which it does not keep: pass images, run.evaluate(images)"
+            )
         data = load_data(self.config, self.data_now, self.data_dir_now)
         check_same(self.record, data, named=self.data_now is not None)
         return data
@@ -113,9 +121,8 @@ class Run:
         tree, pixels = self.tree, self._bytes(images)
         with _alone():
             batch = tree_value(tree, mean_parse(self.pair, tree, self._observed(pixels)))
-        about = {} if self.path is None else {"run": str(self.path), "weights": fingerprint(self.path)}
         grey = self._unit(pixels)
-        return PartTrees(tuple(PartTree(select(batch, at), grey[at], tree, about) for at in range(len(pixels))))
+        return PartTrees(tuple(PartTree(select(batch, at), grey[at], tree, self.origin) for at in range(len(pixels))))
 
     def sample(self, num: int = 64, temperature: float = 1.0, seed: int = 0) -> Samples:
         """Draw images from the prior.
@@ -128,8 +135,9 @@ class Run:
         Raises:
             UserError: If a number is out of range.
         """
-        if num < 1 or not 0 <= temperature < float("inf"):
-            raise UserError(f"expected at least 1 sample at a temperature of at least 0, got {num} at {temperature:g}")
+        check_count("num", num, 1)
+        if not isinstance(temperature, int | float) or not 0 <= temperature < float("inf"):
+            raise UserError(f"expected a temperature of at least 0, got {temperature}")
         check_seed("seed", seed)
         with _alone():
             drawn = sample_prior(self.pair.model, self.image_shape, num, temperature, seed)
@@ -159,8 +167,7 @@ class Run:
         Raises:
             UserError: If the images do not fit, or a number is out of range.
         """
-        if particles < 1:
-            raise UserError(f"expected at least 1 particle, got {particles}")
+        check_count("particles", particles, 1)
         check_seed("seed", seed)
         pixels = self.data.test if images is None else self._bytes(images)
         observed, found = self._observed(pixels), []
@@ -200,11 +207,8 @@ class Run:
         Raises:
             UserError: If the images, the mask or a number do not fit.
         """
-        if min(num, particles) < 1 or rounds < 0:
-            raise UserError(
-                f"expected num and particles of at least 1 and rounds of at least 0, got {num}, {particles} and "
-                f"{rounds}"
-            )
+        for name, number, least in (("num", num, 1), ("particles", particles, 1), ("rounds", rounds, 0)):
+            check_count(name, number, least)
         check_seed("seed", seed)
         seen = _seen(mask, self.image_shape)
         pixels = self._bytes(images)
@@ -246,7 +250,7 @@ class Run:
 
     def _bytes(self, images: Any) -> ByteImages:
         """Return a user's images as the run's are: dark ink on a bright ground inverted if the run's data were."""
-        pixels = as_bytes(images, self.image_shape)
+        pixels = as_bytes(images, self.image_shape, self.record.appearance.white)
         return 255 - pixels if self.record.appearance.inverted else pixels
 
     def _unit(self, pixels: ByteImages) -> Canvas:
@@ -256,54 +260,6 @@ class Run:
     def _observed(self, pixels: ByteImages) -> Canvas:
         """Return bytes as the likelihood observes them, where the model is."""
         return self.pair.prepare_fixed(pixels, EVALUATION_SEED).to(next(self.pair.guide.parameters()))
-
-
-def load(path: str | Path, *, data: str | None = None, data_dir: str | None = None) -> Run:
-    """Open a run whose training has ended. Its images are not looked at.
-
-    Args:
-        path: The run's folder, wherever it is now.
-        data: Where its images are now, for what looks at them; needed to open a run of an earlier version whose images
-            have moved.
-        data_dir: Folder of the public data sets, if it has moved.
-
-    Raises:
-        UserError: If it is not a run's folder, has no weights yet, or anything in it is damaged.
-    """
-    folder = Path(path)
-    config = read_settings(folder)
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise UserError(
-            f"expected trained weights in {weights}, found none: training has not ended; go on with "
-            f"python -m examples.train_svi --resume {folder}"
-        )
-    record = record_for(folder, config, data, data_dir)
-    pair = build_pair(weights_to_come(config), record.image_shape)
-    load_weights(pair.modules, weights)
-    return Run(config, record, pair, folder, data, data_dir)
-
-
-open_trained = load
-"""As commands call it."""
-
-
-def fingerprint(path: Path) -> str:
-    """Return a run's weights as a short text that tells them from others."""
-    return hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
-
-
-def read_settings(path: Path) -> Config:
-    """Read a run's settings with the parser that wrote them.
-
-    Raises:
-        UserError: If ``path`` is not a run directory, or its settings are not those of a run.
-    """
-    file = open_run(path) / CONFIG
-    try:
-        return parse_config(config_parser("train_svi", ""), [], base=file)[0]
-    except (ArgumentError, UserError) as error:
-        raise UserError(f"cannot read the settings in {file}: {error}") from None
 
 
 @contextmanager

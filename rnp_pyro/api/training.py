@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
-from inference.training.loop import train
+from inference.training.loop import check_batch_size, train
 from inference.training.schedule import Progress, check_schedule, make_progress
 from inference.training.task import Outcome, Task
 from rnp_pyro.api.devices import launch
@@ -25,7 +25,7 @@ from rnp_pyro.checkpoint import (
     WEIGHTS,
     create_run,
     load_checkpoint,
-    read_json,
+    read_object,
     save_weights,
     write_json,
 )
@@ -46,6 +46,7 @@ class Trained:
         outcome: How training ended.
         stopped: Whether the user asked it to stop, perhaps in its last step.
         first: Whether this is the first process of a distributed run, or the only one.
+        terminated: Whether it was the system that asked it to stop, for the process to end.
         summary: The numbers of ``summary.json``; None without a folder, if training has not ended, or in a process
             that is not the first of a distributed run.
         figures: The files that were drawn.
@@ -58,6 +59,7 @@ class Trained:
     outcome: Outcome
     stopped: bool
     first: bool = True
+    terminated: bool = False
     summary: dict[str, Any] | None = None
     figures: tuple[Path, ...] = ()
 
@@ -91,6 +93,7 @@ def train_run(
     if resume and path is not None:
         _check_unchanged(path, data)
     fabric = launch(config.fabric)
+    check_batch_size(config.train, fabric.world_size)
     resumed = _load_resumed(path, pair, progress) if resume and path is not None else None
     if fabric.is_global_zero:
         for note in data.notes:
@@ -107,14 +110,13 @@ def train_run(
     observer = RunObserver(path, step, first=fabric.is_global_zero, silent=silent)
     with observer.watching():
         outcome = train(task, config.train, progress, fabric, observer, resumed)
-    trained = Trained(config, pair, record, path, outcome, observer.stopped, fabric.is_global_zero)
+    trained = Trained(config, pair, record, path, outcome, observer.stopped, fabric.is_global_zero, observer.terminated)
     return _report(trained, config, data, fabric) if trained.first and outcome.finished and path else trained
 
 
 def _read_schedule(path: Path) -> list[float]:
     """Read the schedule.json of a minutes run: progress of each step."""
-    schedule = read_json(path)
-    progress = schedule.get("progress") if isinstance(schedule, dict) else None
+    progress = read_object(path).get("progress")
     if not isinstance(progress, list) or not progress or not all(isinstance(now, int | float) for now in progress):
         raise UserError(f"expected the schedule.json of a run trained by --train.minutes, got {path}")
     return progress
@@ -143,7 +145,7 @@ def _load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any]:
             f"the checkpoint in {run} is damaged or of another model: continue with the model and guide in its {CONFIG}"
         ) from None
     # A run that was interrupted between its last step and its summary has yet to be reported.
-    reported = (run / SUMMARY).exists() and read_json(run / SUMMARY).get("steps") == step
+    reported = (run / SUMMARY).exists() and read_object(run / SUMMARY).get("steps") == step
     if reported and progress(step, seconds) >= 1:
         raise UserError(f"the run {run} has used up its budget: give a larger one, such as --train.minutes 10")
     return state

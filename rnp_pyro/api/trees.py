@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from rnp_pyro import figures
 from rnp_pyro.api.notebook import png
-from rnp_pyro.api.writing import writing
 from rnp_pyro.errors import UserError
 from rnp_pyro.figures import Panel, Row
 from rnp_pyro.figures.printing import on_paper
@@ -20,6 +19,7 @@ from rnp_pyro.part_tree.graph import to_networkx
 from rnp_pyro.part_tree.value import TreeValue
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.tree import Tree
+from rnp_pyro.writing import writing
 
 SHOWN = 8
 """Trees in a figure of several."""

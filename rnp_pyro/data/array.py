@@ -11,13 +11,10 @@ from rnp_pyro.data.array_keys import Keyed, sort_keys
 from rnp_pyro.data.array_labels import number_labels
 from rnp_pyro.data.array_pixels import channels_first, fit_squares, on_black, to_byte_images
 from rnp_pyro.data.image_data import ImageData, Split
-from rnp_pyro.data.load import check_image_size, check_white, finish
+from rnp_pyro.data.load import FEWEST, VALIDATION_SHARE, check_image_size, check_white, finish
 from rnp_pyro.data.source import Invert, Request, Source, White
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.colour import any_colour, to_grey
-
-_FEWEST = 4
-"""Images: one to test, one to validate, two to train."""
 
 
 def load(request: Request) -> Source:
@@ -35,7 +32,7 @@ def images_from_arrays(
     *,
     name: str = "array",
     image_size: int | None = None,
-    validation_share: float = 0.05,
+    validation_share: float = VALIDATION_SHARE,
     invert: Invert = "auto",
     white: White = "auto",
 ) -> ImageData:
@@ -81,8 +78,8 @@ def read_arrays(arrays: Mapping[str, np.ndarray], name: str, image_size: int, wh
     if len(set(shapes.values())) > 1:
         told = ", ".join(f"{split} {list(shape)}" for split, shape in shapes.items())
         raise UserError(f"expected images of one shape in all splits of {name!r}, got {told}: make them equal")
-    if "test" not in images and len(images["train"]) < _FEWEST:
-        raise UserError(f"expected at least {_FEWEST} images in {name!r}, got {len(images['train'])}: add images")
+    if "test" not in images and len(images["train"]) < FEWEST:
+        raise UserError(f"expected at least {FEWEST} images in {name!r}, got {len(images['train'])}: add images")
     labels, class_names, said = number_labels(keyed, {split: len(one) for split, one in images.items()}, name)
     pixels, level, scaled = to_byte_images(images, white)
     pixels = {split: fit_squares(on_black(one), image_size) for split, one in pixels.items()}

@@ -9,11 +9,11 @@ from torch.nn.functional import interpolate
 from rnp_pyro.data.source import White
 from rnp_pyro.data.white import choose_white
 from rnp_pyro.errors import UserError
+from rnp_pyro.pictures.formats import LARGEST, SMALLEST
 from rnp_pyro.pictures.levels import FULL_BYTES, FULL_WORDS, to_bytes
 from rnp_pyro.shapes import ByteImages, Tensor, UInt8
 
-_CHANNELS = (1, 3, 4)
-_SMALLEST, _LARGEST = 4, 10_000
+CHANNELS = (1, 3, 4)
 _SLACK = 1e-3
 """How far floating-point numbers may stray over the edge of a range."""
 
@@ -34,10 +34,17 @@ def channels_first(array: np.ndarray, key: str) -> np.ndarray:
             f"expected images as {expected}, got {key} {list(shape)}: if a row is an image, save "
             f"images.reshape(-1, {side}, {side})"
         )
-    first = array.ndim == 4 and shape[1] in _CHANNELS
-    last = array.ndim == 4 and shape[3] in _CHANNELS
+    first = array.ndim == 4 and shape[1] in CHANNELS
+    last = array.ndim == 4 and shape[3] in CHANNELS
     if array.ndim != 3 and not first and not last:
         raise UserError(f"expected images as {expected}, got {key} {list(shape)}: save them in one of these orders")
+    if array.ndim == 3 and shape[2] in CHANNELS:
+        raise UserError(f"expected a batch of images, got {key} {list(shape)}, one image: make it one, images[None]")
+    if first and last and min(shape[2:]) == min(shape[1:3]):
+        raise UserError(
+            f"expected images as {expected}, got {key} {list(shape)}, which could be either: images of more than 4 "
+            "pixels a side are needed"
+        )
     if array.ndim == 3:
         images = array[:, None]
     elif first and last:  # the order that makes the images larger
@@ -45,9 +52,9 @@ def channels_first(array: np.ndarray, key: str) -> np.ndarray:
     else:
         images = array if first else array.transpose(0, 3, 1, 2)
     rows, columns = images.shape[2:]
-    if not len(images) or min(rows, columns) < _SMALLEST or max(rows, columns) > _LARGEST:
+    if not len(images) or min(rows, columns) < SMALLEST or max(rows, columns) > LARGEST:
         raise UserError(
-            f"expected at least one image, of {_SMALLEST} to {_LARGEST} pixels a side, got {key} {list(shape)}: save "
+            f"expected at least one image, of {SMALLEST} to {LARGEST} pixels a side, got {key} {list(shape)}: save "
             "larger images, or put the dimensions into the order N, rows, columns"
         )
     return images

@@ -9,6 +9,7 @@ import torch
 from rnp_pyro.data.image_data import Split
 from rnp_pyro.data.layout import Layout, read_layout
 from rnp_pyro.data.listing import Listing, list_folder, one_form
+from rnp_pyro.data.load import FEWEST
 from rnp_pyro.data.source import Request, Source
 from rnp_pyro.data.white import choose_white
 from rnp_pyro.errors import UserError
@@ -16,9 +17,6 @@ from rnp_pyro.pictures.colour import any_colour, to_grey
 from rnp_pyro.pictures.formats import KINDS
 from rnp_pyro.pictures.picture import Picture, read_picture
 from rnp_pyro.shapes import ByteImages
-
-_FEWEST = 4
-"""Images: one to test, one to validate, two to train."""
 
 _NAMED = 5
 """Unreadable files that a refusal names."""
@@ -65,10 +63,10 @@ def _list_images(root: Path) -> Listing:
         what = "is a file" if root.exists() else "does not exist"
         raise UserError(f"expected a folder of images, got {str(root)!r}, which {what}: name a folder as folder:PATH")
     listing = list_folder(root)
-    if len(listing.images) < _FEWEST:
+    if len(listing.images) < FEWEST:
         beside = f" and {listing.others()}" if listing.endings else ""
         raise UserError(
-            f"expected at least {_FEWEST} images ({KINDS}) in {str(root)!r}, got {len(listing.images)}{beside}: add "
+            f"expected at least {FEWEST} images ({KINDS}) in {str(root)!r}, got {len(listing.images)}{beside}: add "
             "images or name another folder"
         )
     return listing

@@ -39,8 +39,3 @@ def fingerprint(data: ImageData) -> dict[str, str]:
 def seen(images: ByteImages, hashes: Int64[Tensor, "M"]) -> Bool[Tensor, "N"]:
     """Return which images are among those with these hashes, such as a run's training images."""
     return torch.isin(image_hashes(images), hashes)
-
-
-def describe_change(then: dict[str, str], now: dict[str, str]) -> str:
-    """Name the splits whose images are others than when a run began; empty if there are none."""
-    return ", ".join(split for split in SPLITS if then.get(split) != now.get(split))

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rnp_pyro.data.archive import to_source
-from rnp_pyro.data.source import Source
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
 
@@ -43,15 +41,6 @@ def read_idx_arrays(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
         UserError: A file is truncated or in another format.
     """
     return {key: _read_idx(path) for key, path in paths.items()}
-
-
-def read_idx_files(paths: Mapping[str, Path]) -> Source:
-    """Read what ``find_idx_files`` found, as a checked source.
-
-    Raises:
-        UserError: A file is truncated or in another format.
-    """
-    return to_source(read_idx_arrays(paths), paths["train_images"].parent)
 
 
 def _read_idx(path: Path) -> np.ndarray:

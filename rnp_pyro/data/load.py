@@ -9,11 +9,16 @@ from rnp_pyro.data.source import Invert, Loader, Request, Source, White
 from rnp_pyro.data.split import held_out_count, hold_out
 from rnp_pyro.data_sets import find_data_set
 from rnp_pyro.errors import UserError
+from rnp_pyro.pictures.formats import SMALLEST
 
 TEST_SHARE = 0.1
 """Share of the images that is kept for the test where a data set has no test split."""
 
-_SMALLEST = 4
+VALIDATION_SHARE = 0.05
+"""Share of the training images that is held out for validation."""
+
+FEWEST = 4
+"""Images of a data set without splits: one to test, one to validate, two to train."""
 
 
 def load_images(
@@ -21,7 +26,7 @@ def load_images(
     *,
     data_dir: str | None = None,
     image_size: int = 28,
-    validation_share: float = 0.05,
+    validation_share: float = VALIDATION_SHARE,
     mixed_sizes: bool = False,
     invert: Invert = "auto",
     white: White = "auto",
@@ -57,8 +62,8 @@ def check_image_size(image_size: int) -> None:
     Raises:
         UserError: They are.
     """
-    if image_size < _SMALLEST:
-        raise UserError(f"expected an image size of at least {_SMALLEST} pixels, got {image_size}")
+    if image_size < SMALLEST:
+        raise UserError(f"expected an image size of at least {SMALLEST} pixels, got {image_size}")
 
 
 def check_white(white: White) -> None:

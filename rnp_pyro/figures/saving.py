@@ -5,6 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from rnp_pyro.writing import writing
+
 
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure; its ending (`.png`, `.pdf`, `.svg`) names the format. Folders are made as needed.
@@ -17,13 +19,14 @@ def save(figure: Figure, path: str | Path) -> None:
 
     Raises:
         ValueError: matplotlib does not know the ending.
-        OSError: the file cannot be written.
+        UserError: the file cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(unfinished, format=path.suffix[1:], dpi="figure", facecolor="white")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            figure.savefig(unfinished, format=path.suffix[1:], dpi="figure", facecolor="white")
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)

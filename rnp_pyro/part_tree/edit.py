@@ -8,7 +8,7 @@ not run again for the sake of an edited child.)
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from math import cos, radians, sin
+from math import cos, isfinite, radians, sin
 
 import torch
 
@@ -38,6 +38,11 @@ class Move:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        for name, numbers in (("shift", self.shift), ("turn", (self.turn,)), ("scale", (self.scale,))):
+            if not all(isinstance(one, int | float) and isfinite(one) for one in numbers):
+                raise UserError(f"{name} must be finite, got {getattr(self, name)}")
+        if len(self.shift) != 2:
+            raise UserError(f"shift must be two numbers, to the right and down, got {self.shift}")
         if not self.scale > 0:
             raise UserError(f"scale must be above 0, got {self.scale:g}")
 
@@ -138,6 +143,8 @@ def interpolate(tree: Tree, one: TreeValue, other: TreeValue, weight: float, pat
         weight: Usually in [0, 1]; beyond, the line goes on.
         path: Whose program; by default the root's, the whole image.
     """
+    if not isfinite(weight):
+        raise UserError(f"weight must be finite, got {weight}")
     return replace_program(tree, one, path, torch.lerp(program_of(one, path), program_of(other, path), weight))
 
 

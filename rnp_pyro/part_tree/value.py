@@ -87,8 +87,8 @@ def position(value: TreeValue, path: tuple[int, ...]) -> tuple[int, int]:
         UserError: If there is no such node.
     """
     steps = value.assembly.num_steps
-    if not 0 < len(path) <= len(steps) or any(not 0 <= at < count for at, count in zip(path, steps, strict=False)):
-        named = ".".join(str(step + 1) for step in path) or "the root"
+    if not 0 < len(path) <= len(steps) or any(at not in range(count) for at, count in zip(path, steps, strict=False)):
+        named = ".".join(str(step + 1) if isinstance(step, int) else str(step) for step in path) or "the root"
         allowed = " and ".join(f"1 to {count}" for count in steps)
         raise UserError(
             f"there is no part {named}: expected up to {len(steps)} numbers with dots between them, {allowed}"

@@ -23,6 +23,9 @@ ENDINGS = (
 )
 """Of the files that are taken for images, in small letters."""
 
+SMALLEST, LARGEST = 4, 10_000
+"""Sides of an image that is taken seriously, in pixels."""
+
 KINDS = "PNG, JPEG, TIFF, BMP, WebP, GIF or PPM"
 """The formats, as messages name them."""
 

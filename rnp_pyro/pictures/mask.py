@@ -25,11 +25,11 @@ def seen_pixels(hidden: str, image_shape: tuple[int, int, int]) -> Bool[Tensor, 
         "top": (0, 0, columns, rows // 2),
         "bottom": (0, rows - rows // 2, columns, rows // 2),
     }
-    left, top, width, height = halves[hidden] if hidden in halves else _rectangle(hidden)
+    left, top, width, height = halves[hidden] if hidden in halves else _rectangle(hidden, rows, columns)
     if width < 1 or height < 1 or left < 0 or top < 0 or left + width > columns or top + height > rows:
         raise UserError(
             f"expected a mask inside the image of {columns}x{rows} pixels, at least 1x1, got {hidden}: give "
-            "--mask LEFT,TOP,WIDTH,HEIGHT"
+            "LEFT,TOP,WIDTH,HEIGHT"
         )
     if width == columns and height == rows:
         raise UserError(
@@ -41,12 +41,12 @@ def seen_pixels(hidden: str, image_shape: tuple[int, int, int]) -> Bool[Tensor, 
     return seen
 
 
-def _rectangle(text: str) -> tuple[int, int, int, int]:
+def _rectangle(text: str, rows: int, columns: int) -> tuple[int, int, int, int]:
     try:
         left, top, width, height = (int(number) for number in text.split(","))
     except ValueError:
         raise UserError(
-            f"expected --mask to be one of {', '.join(SIDES)}, or LEFT,TOP,WIDTH,HEIGHT in pixels such as 0,14,28,14, "
-            f"got {text!r}"
+            f"expected a mask of {', '.join(SIDES)}, or LEFT,TOP,WIDTH,HEIGHT in pixels such as "
+            f"0,{rows - rows // 2},{columns},{rows // 2}, got {text!r}"
         ) from None
     return left, top, width, height

@@ -13,12 +13,9 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
-from rnp_pyro.pictures.formats import FORMATS, KINDS, without_texts
+from rnp_pyro.pictures.formats import FORMATS, KINDS, LARGEST, SMALLEST, without_texts
 from rnp_pyro.pictures.levels import rgb_of
 from rnp_pyro.shapes import Tensor, UInt8
-
-_SMALLEST, _LARGEST = 4, 10_000
-"""Sides of an image that is taken seriously, in pixels."""
 
 _DARK = 48
 """Brightest value, of 255, of an image that would vanish on black."""
@@ -76,6 +73,19 @@ def read_upright(path: Path, longest: int) -> tuple[tuple[int, int], UInt8[np.nd
     return decoded.size, np.asarray(decoded.image)
 
 
+def without_transparency(image: Image.Image, name: str) -> Image.Image:
+    """Return a picture in memory without transparency: transparent pixels become black; others stay as they are.
+
+    Args:
+        image: Of any mode.
+        name: What to call it in messages.
+
+    Raises:
+        UserError: It is nearly black on transparent.
+    """
+    return _on_black(image.convert("RGBA"), name) if image.has_transparency_data else image
+
+
 def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes() if path.is_file() else None
@@ -90,7 +100,7 @@ def _read(path: Path) -> bytes:
     return content
 
 
-Ground = Callable[[Image.Image, Path], Image.Image]
+Ground = Callable[[Image.Image, Path | str], Image.Image]
 """From an image with transparent pixels (RGBA) to one without (RGB)."""
 
 
@@ -122,7 +132,7 @@ def _decode(content: bytes, path: Path, image_size: int, ground: Ground, white: 
         ) from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UserError(
-            f"expected images of {_SMALLEST} to {_LARGEST} pixels a side and at most "
+            f"expected images of {SMALLEST} to {LARGEST} pixels a side and at most "
             f"{(Image.MAX_IMAGE_PIXELS or 0) // 10**6} million in all, got {str(path)!r}, which would unpack to far "
             "more: remove it or make it smaller"
         ) from error
@@ -148,9 +158,9 @@ def _upright(image: Image.Image, path: Path, image_size: int, ground: Ground, wh
 
 
 def _check_size(size: tuple[int, int], path: Path) -> None:
-    if min(size) < _SMALLEST or max(size) > _LARGEST:
+    if min(size) < SMALLEST or max(size) > LARGEST:
         raise UserError(
-            f"expected images of {_SMALLEST} to {_LARGEST} pixels a side, got {str(path)!r} of {size[0]}x{size[1]}: "
+            f"expected images of {SMALLEST} to {LARGEST} pixels a side, got {str(path)!r} of {size[0]}x{size[1]}: "
             "remove it or resize it"
         )
 
@@ -166,20 +176,20 @@ def _shrink(image: Image.Image, enough: int) -> Image.Image:
     return small
 
 
-def _on_contrast(cut_out: Image.Image, path: Path) -> Image.Image:
+def _on_contrast(cut_out: Image.Image, path: Path | str) -> Image.Image:
     """Transparent pixels become white under dark strokes, else black."""
     alpha = np.asarray(cut_out.getchannel("A")).astype(np.float32)
     grey = np.asarray(cut_out.convert("RGB").convert("L"))
     return _on(cut_out, 255 if (alpha * grey).sum() < 127.5 * alpha.sum() else 0)
 
 
-def _on_white_or_black(cut_out: Image.Image, path: Path) -> Image.Image:
+def _on_white_or_black(cut_out: Image.Image, path: Path | str) -> Image.Image:
     """Transparent pixels become white where what is drawn would vanish on black, else black."""
     flat = _on(cut_out, 0)
     return _on(cut_out, 255) if _vanishes(cut_out, flat) else flat
 
 
-def _on_black(cut_out: Image.Image, path: Path) -> Image.Image:
+def _on_black(cut_out: Image.Image, path: Path | str) -> Image.Image:
     """Transparent pixels become black."""
     flat = _on(cut_out, 0)
     if _vanishes(cut_out, flat):

@@ -30,6 +30,24 @@ def test_pairs_are_printed_with_their_difference(call, tmp_path):
     assert lines[1] == "  mean difference +1 +- 0 (standard error)"
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1]", "expected names and values in"),
+        ("null", "expected names and values in"),
+        ('{"neg_elbo": 1}', "expected kl in"),
+        (None, "expected a number as kl in"),
+    ],
+)
+def test_a_damaged_summary_is_refused(call, tmp_path, content, message):
+    runs = [write_run(tmp_path / str(seed), seed) for seed in range(4)]
+    file = runs[1] / "summary.json"
+    file.write_text(content or file.read_text().replace('"kl": 1.0', '"kl": "much"'))
+    refusal = call("compare_runs", "--first", *runs[:2], "--second", *runs[2:]).error
+    assert message in refusal
+    assert str(file) in refusal
+
+
 @pytest.mark.thorough
 def test_runs_that_are_no_pairs_are_refused(call, tmp_path):
     one, other = write_run(tmp_path / "a", 0), write_run(tmp_path / "b", 1)

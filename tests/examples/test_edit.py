@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnp_pyro.api.run import open_trained
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.part_tree.edit import pose_of
 from rnp_pyro.part_tree.files import load_tree
 

@@ -11,9 +11,9 @@ from examples.encoding.config import EncodeConfig
 from examples.encoding.encode import encode, main
 from inference.bounds import latent_means
 from inference.refinement import UNREFINED
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.report import EVALUATION_SEED
-from rnp_pyro.api.run import open_trained
 
 
 @pytest.fixture

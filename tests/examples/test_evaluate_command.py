@@ -14,8 +14,8 @@ from examples.evaluation.config import EvaluateConfig
 from examples.evaluation.evaluate import main
 from inference.arviz_export import read_netcdf
 from inference.importance import Sampling, bound, log_weights
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED
-from rnp_pyro.api.run import open_trained
 
 KEYS = [
     "neg_elbo", "nll", "nll_standard_error", "nll_psis", "nll_psis_standard_error", "kl", "kl_standard_error",

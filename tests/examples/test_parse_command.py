@@ -13,8 +13,8 @@ from examples.parsing.config import ParseConfig
 from examples.parsing.parse import main
 from examples.shared.chosen import choose
 from inference.bounds import latent_means
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED
-from rnp_pyro.api.run import open_trained
 from rnp_pyro.part_tree.files import load_tree
 
 FILES = {"parse.json", "parse.svg", "parse.png"}

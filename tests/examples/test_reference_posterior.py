@@ -14,7 +14,7 @@ from examples.posterior.image import _Meter, check_images, observed_images
 from examples.posterior.reference import main
 from inference.posterior.annealing import AnnealingSettings
 from inference.posterior.mcmc import NutsSettings
-from rnp_pyro.api.run import open_trained
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.errors import UserError
 
 TINY = (
@@ -72,7 +72,7 @@ def test_what_is_printed_and_written(call, digits_run, tmp_path: Path):
         total = one["log_evidence"]["value"] - one["elbo"]["value"]
         assert one["approximation_gap"]["value"] + one["amortization_gap"]["value"] == pytest.approx(total)
     assert found["settings"]["draws"] == 10
-    assert set(found) == {"images", "settings", "weights", "data", "versions", "git_commit"}
+    assert set(found) == {"images", "settings", "weights", "data", "test_images", "versions", "git_commit"}
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["reference.json", "reference.md", "reference.png"]
     table = files[-1].read_text().splitlines()
@@ -165,11 +165,29 @@ def test_numbers_of_others_are_not_mixed_in(call, refuse, digits_run, grey_run, 
     before = out.read_bytes()
     for run, options in ((digits_run, ["--seed=3"]), (digits_run, ["--draws=11"]), (grey_run, [])):
         message = refuse(run[0], *TINY, *options, "--images", 1, "--json", out)
-        assert message.startswith(f"{out} exists and is not of this run under these settings")
+        assert message.startswith(f"{out} exists and is of another run, of other images or of other settings")
     assert out.read_bytes() == before
-    for content, expected in (("[1]", "exists and is not of this run"), ("no JSON", "expected JSON in")):
+    for content, expected in (("[1]", "exists and is of another run"), ("no JSON", "expected JSON in")):
         out.write_text(content)
         assert expected in refuse(digits_run[0], *TINY, "--images", 1, "--json", out)
+
+
+@pytest.mark.parametrize("version", ["now", "before"])
+def test_numbers_of_other_images_are_not_mixed_in(digits_run, tmp_path: Path, version: str):
+    """Files of earlier versions hold the data's name alone."""
+    run, out = open_trained(digits_run[0]), tmp_path / "reference.json"
+    config = ReferenceConfig(str(digits_run[0]), images=(0,), json=str(out))
+    one = {"image": 0, "rhat": 1.0, "nuts_loc": [0.0], "guide_loc": [0.0]}
+    written = reference._numbers(config, run, {0: one})
+    other = {"data": "folder:OTHER", "test_images": "another"}
+    if version == "before":
+        del written["test_images"], other["test_images"]
+    out.write_text(json.dumps(written))
+    assert reference._earlier(config, run) == {0: one}
+    for damage in (other, {"images": [3]}, {"images": [{"image": 0}]}):
+        out.write_text(json.dumps(written | damage))
+        with pytest.raises(UserError, match="of other images"):
+            reference._earlier(config, run)
 
 
 def test_a_meter_is_filled_once():

@@ -5,9 +5,12 @@ A refusal is one line on standard error and exit status 2, and it leaves every f
 """
 
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from PIL import Image
@@ -259,20 +262,34 @@ def test_a_file_where_a_folder_is_to_be_made(refused: Refuse, arguments, tmp_pat
 WRITING = [name for name, command in COMMANDS.items() if command.files or name in FOLDERS]
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("name", [name for name in WRITING if name != "reference_posterior"])  # see its own file
-def test_a_disk_that_is_full(call, arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
-    """It is named, and no part of a file is left."""
+@contextmanager
+def no_room(where: str) -> Iterator[None]:
+    """Let writes fail, halfway through a file's content or where it gets its name."""
 
     def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device", str(source), None, str(target))
 
-    monkeypatch.setattr(os, "replace", full)
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with mock.patch.object(os, "replace", full if where == "name" else os.replace):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10 if where == "content" else before, most))
+        try:
+            yield
+        finally:  # before pytest itself writes
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("where", "cause"), [("name", "No space left on device"), ("content", "File too large")])
+@pytest.mark.parametrize("name", [name for name in WRITING if name != "reference_posterior"])  # see its own file
+def test_a_disk_that_is_full(call, arguments, tmp_path: Path, name: str, where: str, cause: str):
+    """It is named, and no part of a file is left."""
+    given = arguments(name)
     written = [f"{option}={tmp_path / file}" for option, file in COMMANDS[name].files.items() if option != "--out"]
-    done = call(name, *arguments(name), *written)
+    with no_room(where):
+        done = call(name, *given, *written)
     assert done.status == 2
     assert done.err.startswith("error: cannot write ")
-    assert done.err.endswith(": No space left on device\n")
+    assert done.err.endswith(f"{cause}\n")
     assert done.err.count("\n") == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from examples.sampling.config import SampleConfig
 from examples.sampling.sample import main
-from rnp_pyro.api.run import open_trained
+from rnp_pyro.api.opening import open_trained
 
 
 @pytest.fixture

@@ -17,6 +17,11 @@ from rnp_pyro.tree import Tree
 MakeConfig = Callable[..., TreeConfig]
 
 
+def test_primitives_need_no_activation(tiny_config: MakeConfig):
+    """They have none of their own to choose, so that one that suits dense patches alone is no fault."""
+    check_tree(tiny_config(patch_decoder="primitives", patch_activation="relu6", composition="noisy_or"), 4)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -1,6 +1,9 @@
 """Files of a run: whole or not at all, and never code."""
 
 import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import PicklingError
 
@@ -16,6 +19,7 @@ from rnp_pyro.checkpoint import (
     open_run,
     read_json,
     read_metrics,
+    read_object,
     save_checkpoint,
     save_weights,
     write_atomically,
@@ -88,6 +92,47 @@ def test_a_checkpoint_that_cannot_be_saved_leaves_the_old_one(tmp_path: Path):
     assert os.listdir(tmp_path) == ["checkpoint.pt"]
 
 
+@contextmanager
+def a_disk_of(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes: writes fail halfway, as on a full disk."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_text(path, "x" * 9999),
+        lambda path: save_weights(torch.nn.Linear(99, 99), path),
+        lambda path: save_checkpoint({"weights": torch.zeros(9999)}, path),
+    ],
+    ids=["text", "weights", "checkpoint"],
+)
+def test_a_write_that_fails_halfway_is_one_line(tmp_path: Path, write: Callable[[Path], None]):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with a_disk_of(4096), pytest.raises(UserError, match="File too large") as error:
+        write(path)
+    assert str(error.value).startswith(f"cannot write to {path}: ")
+    assert one_line(error, path)
+    assert os.listdir(tmp_path) == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_a_row_that_finds_no_room_leaves_the_rows_before(tmp_path: Path):
+    path = tmp_path / "metrics.csv"
+    metrics = MetricsFile(path, ("step", "loss"))
+    metrics.append({"step": 1, "loss": 2.0})
+    before = path.read_bytes()
+    with a_disk_of(len(before) + 3), pytest.raises(UserError, match=r"cannot write to .*metrics.csv: File too large"):
+        metrics.append({"step": 2, "loss": 1.23456789})
+    assert path.read_bytes() == before
+
+
 # -- JSON
 
 
@@ -95,6 +140,15 @@ def test_json_round_trips_in_the_order_of_its_keys(tmp_path: Path):
     value = {"neg_elbo": 1.5, "kl": None, "data": ["a", 1], "a": {"b": True}}
     write_json(tmp_path / "x.json", value)
     assert list(read_json(tmp_path / "x.json").items()) == list(value.items())
+
+
+@pytest.mark.parametrize("content", ["[1]", "null", "3", '"steps"'])
+def test_json_of_something_else_is_no_object(tmp_path: Path, content: str):
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match="expected names and values") as error:
+        read_object(path)
+    assert one_line(error, path)
 
 
 @pytest.mark.parametrize("content", [None, b"{", b"\xff\xfe"])

@@ -244,7 +244,17 @@ def test_a_file_that_cannot_be_written_is_named(monkeypatch, capsys, tmp_path):
         (tmp_path / "nowhere" / "x").write_text("")
 
     assert ends(command, monkeypatch) == 2
-    assert capsys.readouterr().err == f"error: cannot write {tmp_path}/nowhere/x: No such file or directory\n"
+    assert capsys.readouterr().err == f"error: cannot read or write {tmp_path}/nowhere/x: No such file or directory\n"
+
+
+def test_a_full_disk_is_named_though_its_file_is_not(monkeypatch, capsys):
+    """A write into an open file knows no name."""
+
+    def command(arguments):
+        raise OSError(28, "No space left on device")
+
+    assert ends(command, monkeypatch) == 2
+    assert capsys.readouterr().err == "error: cannot write: No space left on device\n"
 
 
 def test_an_interrupt_is_no_traceback(monkeypatch, capsys):

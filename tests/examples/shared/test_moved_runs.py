@@ -9,8 +9,8 @@ import yaml
 from PIL import Image
 
 from rnp_pyro.api import settings
+from rnp_pyro.api.opening import open_trained, read_settings
 from rnp_pyro.api.record import read_record
-from rnp_pyro.api.run import open_trained, read_settings
 from rnp_pyro.errors import UserError
 
 

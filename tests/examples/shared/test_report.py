@@ -9,8 +9,8 @@ import torch
 
 from inference.bounds import elbo_terms, reconstruct
 from rnp_pyro.api import report
+from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import draw_figures, draw_parts, git_commit, measure, summary, versions
-from rnp_pyro.api.run import open_trained
 from rnp_pyro.data import ImageData, to_unit
 
 CPU = torch.device("cpu")

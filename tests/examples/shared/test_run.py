@@ -4,7 +4,7 @@ import pytest
 import torch
 import yaml
 
-from rnp_pyro.api.run import open_trained, read_settings
+from rnp_pyro.api.opening import open_trained, read_settings
 from rnp_pyro.api.settings import config_parser, parse_config
 from rnp_pyro.checkpoint import load_checkpoint
 from rnp_pyro.errors import UserError

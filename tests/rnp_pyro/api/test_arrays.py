@@ -1,14 +1,13 @@
 """A user's images: every way of giving the same ones, and everything that is refused."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from rnp_pyro.api.arrays import as_bytes, split_labels
+from rnp_pyro.api.arrays import as_bytes, gather, named_arrays
+from rnp_pyro.data import images_from_arrays
 from rnp_pyro.errors import UserError
 
 GREY = np.random.default_rng(0).integers(0, 256, (5, 8, 8), np.uint8)
@@ -53,12 +52,25 @@ SAME_GREY = {
 }
 
 
+GREY_RUN, COLOUR_RUN = (1, 8, 8), (3, 8, 8)
+
+
+def trained_on(images, **options):
+    """All images as ``fit`` takes them, in whatever order."""
+    data = images_from_arrays(named_arrays(images), invert=False, **options)
+    return torch.cat([data.train, data.validation, data.test])
+
+
+def ordered(images):
+    return sorted(image.flatten().tolist() for image in images)
+
+
 @pytest.mark.parametrize("name", SAME_GREY)
 def test_grey_images(name):
-    images = as_bytes(SAME_GREY[name])
+    images = as_bytes(SAME_GREY[name], GREY_RUN)
     assert images.dtype == torch.uint8
     assert torch.equal(images, torch.from_numpy(GREY)[:, None])
-    assert torch.equal(images, as_bytes(SAME_GREY[name], (1, 8, 8)))
+    assert ordered(trained_on(SAME_GREY[name])) == ordered(images)
 
 
 @pytest.mark.parametrize(
@@ -67,36 +79,102 @@ def test_grey_images(name):
     ids=["last", "first", "pictures", "data set"],
 )
 def test_colour_images(colour):
-    assert torch.equal(as_bytes(colour), torch.from_numpy(np.moveaxis(COLOUR, -1, 1).copy()))
-    assert torch.equal(as_bytes(colour), as_bytes(colour, (3, 8, 8)))
+    images = as_bytes(colour, COLOUR_RUN)
+    assert torch.equal(images, torch.from_numpy(np.moveaxis(COLOUR, -1, 1).copy()))
+    assert ordered(trained_on(colour)) == ordered(images)
 
 
 def test_masks():
-    assert set(as_bytes(GREY > 100).unique().tolist()) == {0, 255}
+    assert set(as_bytes(GREY > 100, GREY_RUN).unique().tolist()) == {0, 255}
+    assert set(trained_on((GREY > 100).astype(np.uint8)).unique().tolist()) == {0, 255}
+    assert set(as_bytes((GREY > 100).astype(np.uint8), GREY_RUN, white=1.0).unique().tolist()) == {0, 255}
+
+
+def picture(mode: str) -> Image.Image:
+    """The first grey image as PIL has it in another mode, as bright."""
+    words = GREY[0].astype(np.uint16) * 257
+    made = {
+        "I;16": lambda: Image.fromarray(words),
+        "I": lambda: Image.fromarray(words.astype(np.int32)),
+        "F": lambda: Image.fromarray((GREY[0] / 255).astype(np.float32)),
+    }
+    return made.get(mode, lambda: Image.fromarray(GREY[0]).convert("RGB" if mode == "P" else mode).convert(mode))()
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F", "L", "LA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
+def test_pictures_of_any_mode_are_as_bright(mode):
+    (image,) = as_bytes([picture(mode)], GREY_RUN)
+    assert (image[0].int() - torch.from_numpy(GREY[0]).int()).abs().max() <= (2 if mode in ("YCbCr", "HSV") else 0)
+    assert trained_on([picture(mode)] * 4).shape[1] == 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_pixels_are_black(mode):
+    cut_out = Image.fromarray(np.full((8, 8), 255, np.uint8)).convert(mode)
+    alpha = np.zeros((8, 8), np.uint8)
+    alpha[2:5] = 255
+    cut_out.putalpha(Image.fromarray(alpha))
+    (image,) = as_bytes([cut_out], GREY_RUN)
+    assert np.array_equal(image[0].numpy(), alpha)
+    stacked = np.asarray(cut_out.convert("RGBA"))[None]
+    assert torch.equal(as_bytes(stacked, GREY_RUN)[0], image)
+
+
+def test_what_vanishes_on_black_is_refused():
+    cut_out = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
+    cut_out.paste((9, 9, 9, 255), (2, 2, 6, 6))
+    assert "image 1, nearly black on transparent" in refusal([picture("RGBA"), cut_out]).replace("'", "")
 
 
 def test_a_grey_picture_among_coloured_ones():
-    images = as_bytes([Image.fromarray(GREY[0]), Image.fromarray(COLOUR[1])])
+    images = as_bytes([Image.fromarray(GREY[0]), Image.fromarray(COLOUR[1])], COLOUR_RUN)
     assert images.shape == (2, 3, 8, 8)
     assert torch.equal(images[0], torch.from_numpy(GREY[0]).expand(3, -1, -1))
 
 
 def test_the_users_array_is_left_alone():
     given = GREY.copy()
-    as_bytes(given).zero_()
+    as_bytes(given, GREY_RUN).zero_()
     assert np.array_equal(given, GREY)
 
 
+WIDE = GREY.copy()
+WIDE[:, 0, 0] = 255
+
+
 @pytest.mark.parametrize(
-    "labels", [[0, 1, 2, 1, 0], list(torch.tensor([0, 1, 2, 1, 0])), list(np.array([0, 1, 2, 1, 0]))]
+    "images",
+    [
+        WIDE.astype(float),
+        WIDE * 257.0,
+        WIDE.astype(np.int64),
+        WIDE.astype(np.uint16) * np.uint16(257),
+        WIDE / 127.5 - 1,
+    ],
+    ids=["to 255", "to 65535", "int64", "16 bits", "from -1"],
+)
+def test_other_ranges_are_read_as_those_of_a_file(images):
+    expected = torch.from_numpy(WIDE)[:, None]
+    assert (as_bytes(images, GREY_RUN).int() - expected.int()).abs().max() <= 1
+    assert trained_on(images).float().mean().item() == pytest.approx(expected.float().mean().item(), abs=1)
+
+
+def test_oblong_images_are_fitted_into_squares():
+    assert trained_on(GREY[:, :6]).shape == (5, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1, 2, 1, 0], list(torch.tensor([0, 1, 2, 1, 0])), list(np.array([0, 1, 2, 1, 0])), list("abcba")]
 )
 def test_labels(labels):
-    assert split_labels(Pairs(list(GREY), labels))[1] == [0, 1, 2, 1, 0]
+    found = gather(Pairs(list(GREY), labels))[1]
+    assert found is not None
+    assert found.tolist() == [int(one) if not isinstance(one, str) else one for one in labels]
 
 
 def test_labels_that_are_none():
-    assert split_labels(Pairs(list(GREY), ["a", "b", "c", "b", "a"]))[1] is None
-    assert split_labels(GREY)[1] is None
+    assert gather(Pairs(list(GREY), ["a", 1, "c", "b", "a"]))[1] is None
+    assert gather(GREY)[1] is None
 
 
 def nan() -> np.ndarray:
@@ -106,30 +184,20 @@ def nan() -> np.ndarray:
 
 
 REFUSED = {
-    "floats up to 255": (GREY.astype(float), "from 0 to 1, got 0 to 255: divide by 255"),
-    "larger floats": (GREY * 257.0, "divide by 65535"),
-    "normalised": ((GREY / 255 - 0.13) / 0.3, "undo a normalisation"),
-    "divided twice": (GREY / 255 / 255, "divided by 255 twice"),
-    "nan": (nan(), "1 that are nan or infinite, the first in image 3"),
-    "infinite": (np.where(GREY > 250, np.inf, 0.0), "nan or infinite"),
+    "normalised": ((GREY / 255 - 0.13) / 0.3, "undo what was subtracted"),
+    "divided twice": (GREY / 255 / 255, "nearly black"),
+    "nan": (nan(), "1 NaN or infinite"),
+    "infinite": (np.where(GREY > 250, np.inf, 0.0), "NaN or infinite"),
     "masks as bytes": ((GREY > 100).astype(np.uint8), r"images.astype\(bool\)"),
-    "integers": (GREY.astype(np.int64), "got int64 from 0 to 255"),
-    "16 bits": (GREY.astype(np.uint16), "got uint16"),
+    "negative": (GREY.astype(np.int64) - 9, "shift or scale"),
     "complex": (GREY.astype(complex), "got complex128"),
     "objects": (np.array([GREY[0], GREY[1, :4]], dtype=object), "Python objects"),
     "masked": (np.ma.masked_array(GREY, GREY > 9), "a masked one"),
     "sparse": (torch.from_numpy(GREY).to_sparse(), "a plain tensor"),
     "empty": (GREY[:0], "got none"),
     "no list": ([], "got none"),
-    "one image": (GREY[0], r"images\[None\]"),
-    "one colour image": (COLOUR[0], r"images\[None\]"),
-    "flattened": (GREY.reshape(5, -1), r"images.reshape\(-1, 8, 8\)"),
     "a number": (np.float32(3), "expected images"),
     "too many dimensions": (GREY[None, None], r"\[1,1,5,8,8\]"),
-    "transparency": (np.concatenate([COLOUR, COLOUR[..., :1]], -1), "1 or 3 channels"),
-    "either order": (np.zeros((5, 3, 8, 3), np.uint8), "could be either"),
-    "not square": (GREY[:, :6], r"numpy.pad\(images, \[\(0, 0\), \(1, 1\), \(0, 0\)\]\)"),
-    "tiny": (GREY[:, :2, :2], "at least 4 pixels"),
     "a file's name": ("photos", "got str"),
     "a dictionary": ({"images": GREY}, "got dict"),
     "nothing": (None, "got NoneType"),
@@ -138,6 +206,7 @@ REFUSED = {
     "differing sizes": ([GREY[0], GREY[1, :4]], "image 1 of"),
     "differing types": ([GREY[0], GREY[1] / 255], "image 1 of"),
     "names": (["a.png", "b.png"], "image 0 of str"),
+    "premultiplied": ([Image.new("RGBA", (8, 8)).convert("La")], "of PIL's mode La"),
 }
 
 
@@ -145,7 +214,7 @@ REFUSED = {
 def test_refused_in_one_line(name):
     images, message = REFUSED[name]
     with pytest.raises(UserError, match=message) as caught:
-        as_bytes(images)
+        as_bytes(images, GREY_RUN)
     assert "\n" not in str(caught.value)
 
 
@@ -165,14 +234,33 @@ def test_another_size_than_the_runs(images, shape, message):
         as_bytes(images, shape)
 
 
-def test_advice_helps():
-    missing = re.search(r"numpy.pad\(images, (.*)\)$", refusal(GREY[:, :5]))
-    assert missing is not None
-    assert as_bytes(np.pad(GREY[:, :5], eval(missing[1]))).shape == (5, 1, 8, 8)
-    assert torch.equal(as_bytes(GREY.astype(float) / 255), as_bytes(GREY))
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (GREY[0], r"images\[None\]"),
+        (COLOUR[0], r"images\[None\]"),
+        (GREY.reshape(5, -1), r"images.reshape\(-1, 8, 8\)"),
+        (np.zeros((5, 4, 8, 4), np.uint8), "could be either"),
+        (GREY[:, :2, :2], "4 to 10000 pixels"),
+        (np.zeros((5, 8, 8, 2), np.uint8), "1, 3 or 4 channels"),
+    ],
+    ids=["one image", "one colour image", "flattened", "either order", "tiny", "two channels"],
+)
+def test_images_that_cannot_be_trained_on(images, message):
+    with pytest.raises(UserError, match=message) as caught:
+        trained_on(images)
+    assert "\n" not in str(caught.value)
+
+
+def test_named_arrays_are_read_as_a_file_of_them(tmp_path):
+    np.savez(tmp_path / "x.npz", x_train=GREY, y_train=np.arange(5), x_test=GREY[:2])
+    data = images_from_arrays(named_arrays(np.load(tmp_path / "x.npz")), invert=False)
+    assert (len(data.train), len(data.validation), len(data.test)) == (4, 1, 2)
+    with pytest.raises(UserError, match="add them as x_test"):
+        named_arrays({"images": GREY}, GREY)
 
 
 def refusal(images) -> str:
     with pytest.raises(UserError) as caught:
-        as_bytes(images)
+        as_bytes(images, GREY_RUN)
     return str(caught.value)

@@ -2,11 +2,13 @@
 
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyro
@@ -15,6 +17,7 @@ import torch
 import yaml
 
 import rnp_pyro
+from rnp_pyro.api.pair import Pair
 from rnp_pyro.errors import UserError
 
 MODEL = {"latent_size": 4, "tree": {"hypernet_size": 8, "hidden_size": 8, "patch_size": 4, "canvas_sizes": [8]}}
@@ -109,7 +112,7 @@ def test_settings_by_their_names(images):
         ({"run": "folder"}, "out="),
         ({"train": {"steps": 3}, "steps": 4}, "train.steps is given twice"),
         ({"image_size": 2}, "expected"),
-        ({"test": np.zeros((3, 9, 9))}, r"\[N,12,12\]"),
+        ({"test": np.zeros((3, 9, 9), np.uint8)}, "one shape in all splits"),
     ],
 )
 def test_settings_that_do_not_fit(fit, images, tmp_path, settings, message):
@@ -122,8 +125,8 @@ def test_settings_that_do_not_fit(fit, images, tmp_path, settings, message):
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     "bad",
-    [np.zeros((3, 12, 12), np.uint8), np.full((9, 12, 12), np.nan), np.zeros((9, 12, 10))],
-    ids=["few", "nan", "oblong"],
+    [np.zeros((3, 12, 12), np.uint8), np.full((9, 12, 12), np.nan), np.zeros((9, 12, 2))],
+    ids=["few", "nan", "thin"],
 )
 def test_images_that_do_not_fit_leave_nothing_behind(fit, tmp_path, bad):
     with pytest.raises(UserError):
@@ -139,6 +142,7 @@ def test_a_run_in_a_folder_is_what_the_command_writes(fit, images, tmp_path, mon
     assert {"config.yaml", "data.json", "model.safetensors", "summary.json", "metrics.csv", "checkpoint.pt"} <= files
     again = rnp_pyro.load(tmp_path / "run")
     assert again.config == run.config
+    assert again.origin == run.origin != {}
     assert again.record == run.record
     assert run.record.num_images == {"train": 23, "validation": 1, "test": 5}
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["image_size"] == 12
@@ -146,6 +150,86 @@ def test_a_run_in_a_folder_is_what_the_command_writes(fit, images, tmp_path, mon
         fit(images, out=tmp_path / "run")
     with pytest.raises(UserError, match="trained on an array, which it does not keep"):
         again.evaluate()
+
+
+@pytest.mark.thorough
+def test_arrays_follow_the_rules_of_a_file_of_them(fit, images, tmp_path):
+    """Which value is white too, and the run remembers it for what it is given later."""
+    dim = images.astype(np.uint16)
+    np.save(tmp_path / "x.npy", dim)
+    one, two = fit(dim, white=300), fit(f"array:{tmp_path / 'x.npy'}", white=300, image_size=12)
+    assert one.record.fingerprints == two.record.fingerprints
+    assert one.record.appearance.white == 300
+    assert fit(dim).record.fingerprints != one.record.fingerprints
+    assert torch.equal(one.parse(dim[:1])[0].image, two.parse(dim[:1])[0].image)
+    assert one.parse(dim[:1])[0].image.max().item() == pytest.approx(dim[0].max() / 300, abs=0.01)
+
+
+@pytest.fixture
+def interrupts(monkeypatch):
+    """Send a signal to this process as one step of training begins."""
+
+    def at(step: int, number: int) -> None:
+        prepare = Pair.prepare
+
+        def interrupted(pair, images, now):
+            if now == step:
+                signal.raise_signal(number)
+            return prepare(pair, images, now)
+
+        monkeypatch.setattr(Pair, "prepare", interrupted)
+
+    return at
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("step", [1, 3], ids=["in the middle", "last"])
+def test_an_interrupt_keeps_what_was_trained(fit, images, interrupts, step, capsys, tmp_path):
+    """In memory too: a notebook's cell that was stopped has its run."""
+    expected = fit(images, steps=step + 1, **{"train.ema": 0.0}).pair.modules.state_dict()
+    interrupts(step, signal.SIGINT)
+    run = fit(images, **{"train.ema": 0.0})
+    assert f"interrupted at step {step + 1}: this is the run as it stands" in capsys.readouterr().err
+    state = run.pair.modules.state_dict()
+    assert state.keys() == expected.keys()
+    if step == 3:
+        assert all(torch.equal(state[name], expected[name]) for name in state)
+    assert len(rnp_pyro.load(run.save(tmp_path / "kept")).parse(images[:2])) == 2
+
+
+@pytest.mark.thorough
+def test_the_end_of_the_process_ends_training(fit, images, interrupts):
+    interrupts(1, signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        fit(images)
+    assert ended.value.code == 128 + signal.SIGTERM
+
+
+def test_batches_that_the_devices_cannot_share_leave_nothing_behind(fit, images, tmp_path, monkeypatch):
+    several = mock.Mock(world_size=3, is_global_zero=True)
+    monkeypatch.setattr("rnp_pyro.api.training.launch", lambda config: several)
+    with pytest.raises(UserError, match="a multiple of the 3 devices, got 8"):
+        fit(images, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda run, images: run.sample(0), "num must be a whole number of at least 1, got 0"),
+        (lambda run, images: run.sample(2, temperature=float("nan")), "temperature of at least 0, got nan"),
+        (lambda run, images: run.complete(images, rounds=-1), "rounds must be a whole number of at least 0, got -1"),
+        (lambda run, images: run.complete(images, "nonsense"), r"in pixels such as 0,6,12,6, got 'nonsense'"),
+        (lambda run, images: run.evaluate(), r"does not keep: pass images, run.evaluate\(images\)"),
+        (lambda run, images: run.parse(images)[0].move([1], shift=(float("nan"), 0)), "shift must be finite"),
+        (lambda run, images: run.parse(images)[0].move([1], turn=float("inf")), "turn must be finite"),
+        (lambda run, images: (one := run.parse(images)[0]).interpolate(one, float("nan")), "weight must be finite"),
+    ],
+)  # fmt: skip
+def test_questions_that_make_no_sense(run, images, ask, message):
+    with pytest.raises(UserError, match=message) as caught:
+        ask(run, images[:2])
+    assert "--" not in str(caught.value)
 
 
 @pytest.mark.thorough
@@ -172,6 +256,15 @@ def test_a_saved_run_comes_back(run, images, tmp_path):
     assert again.path == tmp_path / "saved"
     with pytest.raises(UserError, match="exists"):
         run.save(tmp_path / "saved")
+
+
+def test_a_run_whose_folder_is_gone_parses(run, images, tmp_path):
+    """What tells its weights from others is known since it was opened."""
+    again = rnp_pyro.load(run.save(tmp_path / "saved"))
+    about = again.parse(images[:1])[0].about
+    shutil.rmtree(tmp_path / "saved")
+    assert again.parse(images[:1])[0].about == about == again.origin
+    assert len(about["weights"]) == 64
 
 
 def test_trees(run, images, tmp_path):
@@ -252,8 +345,8 @@ def test_samples_and_completions(run, images):
 @pytest.mark.parametrize("call", ["parse", "encode", "evaluate", "complete"])
 @pytest.mark.parametrize(
     "bad",
-    [np.zeros((2, 9, 9)), np.zeros((12, 12)), np.full((2, 12, 12), 200.0), None],
-    ids=["another size", "one image", "up to 200", "none"],
+    [np.zeros((2, 9, 9)), np.zeros((12, 12)), np.full((2, 12, 12), -200.0), None],
+    ids=["another size", "one image", "from -200", "none"],
 )
 def test_images_of_another_kind(run, call, bad):
     if call == "evaluate" and bad is None:

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnp_pyro.data.idx import FILES, find_idx_files, read_idx_files
+from rnp_pyro.data.archive import to_source
+from rnp_pyro.data.idx import FILES, find_idx_files, read_idx_arrays
 from rnp_pyro.errors import UserError
 
 
@@ -34,7 +35,7 @@ def test_reads_what_was_written(tmp_path, compressed):
     arrays = write(tmp_path, compressed)
     found = find_idx_files(tmp_path)
     assert found is not None
-    source = read_idx_files(found)
+    source = to_source(read_idx_arrays(found), found["train_images"].parent)
     assert source.train.images.squeeze(1).tolist() == arrays["train_images"].tolist()
     assert source.train.labels is not None
     assert source.train.labels.tolist() == arrays["train_labels"].tolist()
@@ -59,7 +60,7 @@ def test_damaged(tmp_path, content, compressed):
     path = found["train_images"]
     path.write_bytes(gzip.compress(content) if compressed else content)
     with pytest.raises(UserError, match=rf"{path.name}.*truncated or something else: replace the file$"):
-        read_idx_files(found)
+        to_source(read_idx_arrays(found), found["train_images"].parent)
 
 
 def test_damaged_compression(tmp_path):
@@ -70,7 +71,7 @@ def test_damaged_compression(tmp_path):
     for content in (path.read_bytes()[:-9], b"text", path.read_bytes()[:20] + b"\xff" * 30):
         path.write_bytes(content)
         with pytest.raises(UserError, match=rf"{path.name}.*replace the file$"):
-            read_idx_files(found)
+            to_source(read_idx_arrays(found), found["train_images"].parent)
 
 
 def test_huge_sizes_are_not_believed(tmp_path):
@@ -80,4 +81,4 @@ def test_huge_sizes_are_not_believed(tmp_path):
     found = find_idx_files(tmp_path)
     assert found is not None
     with pytest.raises(UserError, match="truncated"):
-        read_idx_files(found)
+        to_source(read_idx_arrays(found), found["train_images"].parent)

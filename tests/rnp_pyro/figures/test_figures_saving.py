@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
+from rnp_pyro.errors import UserError
 from rnp_pyro.figures.printing import on_paper
 from rnp_pyro.figures.saving import save
 from rnp_pyro.figures.sheet import Box, place, sheet
@@ -38,7 +39,7 @@ def test_a_failure_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError("disk full")
 
     monkeypatch.setattr(figure, "savefig", half)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="disk full"):
         save(figure, path)
     assert path.read_text() == "older"
     assert list(tmp_path.iterdir()) == [path]

@@ -112,7 +112,7 @@ def test_a_crash_leaves_the_older_file(value: TreeValue, path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="No space"):
         save_tree(value, path)
     assert path.read_text() == "older"
     assert list(path.parent.iterdir()) == [path]

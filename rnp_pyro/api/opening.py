@@ -1,0 +1,63 @@
+"""Open a run's folder."""
+
+import hashlib
+from pathlib import Path
+
+from jsonargparse import ArgumentError
+
+from rnp_pyro.api.data import record_for
+from rnp_pyro.api.pair import build_pair
+from rnp_pyro.api.run import Run
+from rnp_pyro.api.settings import config_parser, parse_config
+from rnp_pyro.build import weights_to_come
+from rnp_pyro.checkpoint import CONFIG, WEIGHTS, load_weights, open_run
+from rnp_pyro.config import Config
+from rnp_pyro.errors import UserError
+
+
+def load(path: str | Path, *, data: str | None = None, data_dir: str | None = None) -> Run:
+    """Open a run whose training has ended. Its images are not looked at.
+
+    Args:
+        path: The run's folder, wherever it is now.
+        data: Where its images are now, for what looks at them; needed to open a run of an earlier version whose images
+            have moved.
+        data_dir: Folder of the public data sets, if it has moved.
+
+    Raises:
+        UserError: If it is not a run's folder, has no weights yet, or anything in it is damaged.
+    """
+    folder = Path(path)
+    config = read_settings(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise UserError(
+            f"expected trained weights in {weights}, found none: training has not ended; go on with "
+            f"python -m examples.train_svi --resume {folder}"
+        )
+    record = record_for(folder, config, data, data_dir)
+    pair = build_pair(weights_to_come(config), record.image_shape)
+    load_weights(pair.modules, weights)
+    return Run(config, record, pair, folder, data, data_dir, hash_weights(folder))
+
+
+open_trained = load
+"""As commands call it."""
+
+
+def hash_weights(path: Path) -> str:
+    """Return a run's weights as a short text that tells them from others."""
+    return hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest()
+
+
+def read_settings(path: Path) -> Config:
+    """Read a run's settings with the parser that wrote them.
+
+    Raises:
+        UserError: If ``path`` is not a run directory, or its settings are not those of a run.
+    """
+    file = open_run(path) / CONFIG
+    try:
+        return parse_config(config_parser("train_svi", ""), [], base=file)[0]
+    except (ArgumentError, UserError) as error:
+        raise UserError(f"cannot read the settings in {file}: {error}") from None
