@@ -86,6 +86,16 @@ def _collect(pictures: Any) -> tuple[np.ndarray, list[int] | None]:
     return np.stack(found), [int(label) for label in labels] if known else None
 
 
+def class_names(images: Any, labels: Sequence[int] | None) -> tuple[str, ...] | None:
+    """Return a torch data set's names for its labels, or those of the data set that it is a part of; None without any."""
+    while not hasattr(images, "classes") and hasattr(images, "dataset"):
+        images = images.dataset
+    names = getattr(images, "classes", None)
+    if labels is None or not isinstance(names, list | tuple) or len(names) <= max(labels, default=0):
+        return None
+    return tuple(str(name) for name in names)
+
+
 def _items(pictures: Any) -> Iterator[tuple[Any, Any]]:
     """Go through a list or a data set: each picture, and its label or None."""
     is_list = isinstance(pictures, list | tuple)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentError
 
-from rnp_pyro.api.arrays import as_bytes, split_labels
+from rnp_pyro.api.arrays import as_bytes, class_names, split_labels
 from rnp_pyro.api.data import IN_MEMORY, load_data
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.run import Run
@@ -88,10 +88,12 @@ def fit(
         if [other for other, _ in pairs].count(name) > 1:
             raise UserError(f"{name} is given twice: once is enough")
     config = make_config(named, preset)
+    data = _gather(images, test, config, resize="image_size" in named)
+    if (size := data.image_shape[-1]) != config.image_size:  # canvases and patches follow the images
+        config = make_config({**named, "image_size": size}, preset)
     if "fabric.devices" not in named:
         config = replace(config, fabric=replace(config.fabric, devices=1))
-    data = _gather(images, test, config, resize="image_size" in named)
-    config = replace(config, data=data.name, image_size=data.image_shape[-1], run=None if out is None else str(out))
+    config = replace(config, data=data.name, run=None if out is None else str(out))
     trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
     if trained.interrupted:
         raise KeyboardInterrupt(f"training was interrupted at step {trained.outcome.steps}")
@@ -160,6 +162,7 @@ def _gather(images: Any, test: Any, config: Config, resize: bool) -> ImageData:
     source = Source(
         train=Split(pixels, None if labels is None else torch.tensor(labels)),
         test=None if test_pixels is None else Split(test_pixels),
+        class_names=class_names(images, labels),
         own=True,
     )
     return finish(source, IN_MEMORY, size, VALIDATION_SHARE, config.invert)

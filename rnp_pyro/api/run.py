@@ -14,7 +14,7 @@ import pyro
 import torch
 from jsonargparse import ArgumentError
 from pyro.nn import PyroModule
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from inference.bounds import reconstruct
 from inference.completion.fillings import Search
@@ -24,6 +24,7 @@ from inference.predictive import programs_of, resample, sample_prior, take, weig
 from rnp_pyro.api.arrays import as_bytes
 from rnp_pyro.api.data import check_same, load_data, record_for
 from rnp_pyro.api.encoding import encode
+from rnp_pyro.api.notebook import hide_bar
 from rnp_pyro.api.pair import Pair, build_pair
 from rnp_pyro.api.record import DataRecord, write_record
 from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
@@ -165,7 +166,7 @@ class Run:
         pixels = self.data.test if images is None else self._bytes(images)
         observed, found = self._observed(pixels), []
         total = particles * len(observed)
-        with _alone(), tqdm(total=total, unit=" particles", unit_scale=True, disable=None if progress else True) as bar:
+        with _alone(), tqdm(total=total, unit=" particles", unit_scale=True, disable=hide_bar(not progress)) as bar:
             sampling = fitted_sampling(particles, seed)
             for _, terms in particle_terms(self.pair.model, self.pair.guide, observed, sampling, bar.update):
                 found.append(judge(terms))
