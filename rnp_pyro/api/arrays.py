@@ -87,7 +87,7 @@ def _collect(pictures: Any) -> tuple[np.ndarray, list[int] | None]:
 
 
 def class_names(images: Any, labels: Sequence[int] | None) -> tuple[str, ...] | None:
-    """Return a torch data set's names for its labels, or those of the data set that it is a part of; None without any."""
+    """Return a torch data set's names for its labels, or those of the one that it is a part of; None without any."""
     while not hasattr(images, "classes") and hasattr(images, "dataset"):
         images = images.dataset
     names = getattr(images, "classes", None)

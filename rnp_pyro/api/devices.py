@@ -47,6 +47,8 @@ def launch(config: FabricConfig) -> Fabric:
     except (KeyError, ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
         advice = SRUN if "SLURM_NTASKS" in os.environ else ""
         raise UserError(f"--fabric: {error}{advice}") from None
+    if fabric.device.type == "mps" and config.precision == "64-true":
+        raise UserError("--fabric.precision: MPS has no 64-true: expected 32-true, or --fabric.accelerator cpu")
     fabric.launch()
     return fabric
 

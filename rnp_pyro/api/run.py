@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from rnp_pyro.api.data import check_same, load_data, record_for
 from rnp_pyro.api.encoding import encode
 from rnp_pyro.api.notebook import hide_bar
 from rnp_pyro.api.pair import Pair, build_pair
-from rnp_pyro.api.record import DataRecord, write_record
+from rnp_pyro.api.record import DataRecord, other_ink, write_record
 from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
 from rnp_pyro.api.results import Completions, Evaluation, Samples
 from rnp_pyro.api.settings import config_parser, parse_config, write_settings
@@ -248,7 +249,10 @@ class Run:
     def _bytes(self, images: Any) -> ByteImages:
         """Return a user's images as the run's are: dark ink on a bright ground inverted if the run's data were."""
         pixels = as_bytes(images, self.image_shape)
-        return 255 - pixels if self.record.appearance.inverted else pixels
+        pixels = 255 - pixels if self.record.appearance.inverted else pixels
+        if (told := other_ink(self.record, pixels)) is not None:
+            print(f"warning: {told}", file=sys.stderr)
+        return pixels
 
     def _unit(self, pixels: ByteImages) -> Canvas:
         """Return bytes as what figures and errors compare with: within [0, 1], where the model is."""

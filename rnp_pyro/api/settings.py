@@ -194,7 +194,7 @@ def check_writable(config: Config) -> None:
             if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
                 raise UserError(
                     f"expected a path that is text as {name}, which settings files are, got "
-                    f"{ascii(text)}: rename the folder or file"
+                    f"{text!a}: rename the folder or file"
                 )
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Subset
 
 import rnp_pyro
 from inference import diagnostics
-from rnp_pyro.api import observer, places
+from rnp_pyro.api import devices, observer, places
 from rnp_pyro.api.devices import alone_under_slurm, launch
 from rnp_pyro.api.notebook import hide_bar, in_notebook
 from rnp_pyro.api.observer import RunObserver
@@ -304,14 +304,16 @@ def test_commands_name_a_module_that_hides_ours(tmp_path, command):
 
 
 @pytest.mark.thorough
-def test_a_run_whose_path_is_not_text(fit, images, tmp_path):
+def test_a_run_whose_path_is_not_text(fit, run, images, tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
-    with pytest.raises(UserError, match=r"expected a path that is text as run, .*caf\\\\udce9': rename"):
+    with pytest.raises(UserError, match=r"expected a path that is text as run, .*caf\\udce9': rename"):
         fit(images, out=folder)
+    with pytest.raises(UserError, match=r"expected a run directory whose path is text, got .*caf\\udce9': rename"):
+        run.save(folder)
     assert not folder.exists()
-    run = fit(images)
-    run.save(folder)
-    assert rnp_pyro.load(folder).parse(images[:1]).canvas.shape == run.parse(images[:1]).canvas.shape
+    os.rename(run.save(tmp_path / "run"), folder)
+    with pytest.raises(UserError, match="expected a run directory whose path is text"):
+        rnp_pyro.load(folder)
 
 
 def test_sizes_follow_the_images(fit):
@@ -344,3 +346,22 @@ def test_class_names_of_a_data_set(fit, images):
     assert fit(_Shapes(images), steps=1).record.class_names == ("square", "round")
     assert fit(Subset(_Shapes(images), range(20)), steps=1).record.class_names == ("square", "round")
     assert fit(images, steps=1).record.class_names is None
+
+
+def test_images_of_the_other_polarity_are_told(run, images, capsys):
+    run.parse(images[:2])
+    assert capsys.readouterr().err == ""
+    run.parse(255 - images[:2])
+    assert capsys.readouterr().err == (
+        "warning: these images have a bright ground, and those of the run a dark one: 255 - images may be meant\n"
+    )
+
+
+def test_mps_has_no_64_bits(monkeypatch):
+    def fabric(**asked: object) -> SimpleNamespace:
+        return SimpleNamespace(device=torch.device("mps"), launch=lambda: None, asked=asked)
+
+    monkeypatch.setattr(devices, "Fabric", fabric)
+    assert launch(FabricConfig(accelerator="mps")).device.type == "mps"
+    with pytest.raises(UserError, match="MPS has no 64-true: expected 32-true"):
+        launch(FabricConfig(accelerator="mps", precision="64-true"))
