@@ -112,7 +112,7 @@ def is_legacy() -> bool:
 
 
 def import_arviz() -> Any:
-    """Import ArviZ without its yearly and daily announcements, also where there is no home folder to note the day in."""
+    """Import ArviZ without its yearly and daily announcements, also where there is no home to note the day in."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
