@@ -9,13 +9,17 @@ TEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 ifneq ($(WORKERS),0)
 TEST := OMP_NUM_THREADS=1 $(TEST)
 endif
-# One stamp per interpreter: another PYTHON makes a new environment.
-NAME := $(notdir $(PYTHON))
+# SYSTEM=1 lets .venv see the packages of PYTHON's own installation: a torch that is there already is not installed again.
+SYSTEM ?=
+VENV := -m venv --clear $(if $(SYSTEM),--system-site-packages)
+# One stamp per interpreter and kind: another PYTHON or SYSTEM makes a new environment.
+NAME := $(notdir $(PYTHON))$(if $(SYSTEM),-system)
 
 .PHONY: help train test test-fast test-slow check format clean
 
 help:
 	@echo "make train   train the quickstart recursive neural program (ARGS='--train.minutes 1' adds options)"
+	@echo "             SYSTEM=1 uses a torch that PYTHON's installation has already"
 	@echo "make test    run the tests as CI does: all but the slow ones, with every two choices combined (minutes)"
 	@echo "make check   format, lint, types, import contracts, then the tests of make test"
 	@echo "make format  apply the formatter"
@@ -29,7 +33,7 @@ help:
 
 .venv/.runtime-$(NAME): pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "Python 3.11 to 3.13 is needed, this is %d.%d: choose one with PYTHON=python3.12" % v)'
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) $(VENV) .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 

@@ -51,18 +51,19 @@ def main(config: PrepareConfig) -> Path:
         UserError: There is no such data set, a file is missing or damaged, or the archive cannot be written.
     """
     from rnp_pyro.checkpoint import write_atomically  # torch: seconds, which --help need not wait for
+    from rnp_pyro.data.data_folder import user_path
     from rnp_pyro.writing import writing
 
     if config.name not in preparable():
         raise UserError(
             f"expected a data set that has an archive, one of {', '.join(preparable())}, got {config.name!r}"
         )
-    source = Path(config.source).expanduser()
+    source = user_path(config.source)
     if not source.is_dir():
         what = "is a file: unpack it and name the folder" if source.exists() else "does not exist"
         raise UserError(f"expected the folder of the official files with --source, got {str(source)!r}, which {what}")
     data_set, argument = find_data_set(config.name)
-    folder = Path(config.out).expanduser() if config.out else _default_folder()
+    folder = user_path(config.out) if config.out else _default_folder()
     archive, arrays = data_set.module.prepare(source, argument)
     out = folder / archive
     check_output("--out", out, config.overwrite)

@@ -4,9 +4,15 @@ No other module calls ArviZ. NumPy comes in and goes out. torch is never importe
 judged without it. ArviZ is imported when it is first used: 0.23 imports pyplot and warns once a day.
 """
 
+import atexit
+import os
+import shutil
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from math import isqrt
 from typing import Any, Literal
@@ -106,11 +112,31 @@ def is_legacy() -> bool:
 
 
 def import_arviz() -> Any:
-    """Import ArviZ without its yearly and daily announcements."""
+    """Import ArviZ without its yearly and daily announcements, also where there is no home to note the day in."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import arviz
-    return arviz
+        try:
+            return import_module("arviz")
+        except (OSError, RuntimeError):  # no home folder, or one that cannot be written to
+            with _scratch_home():
+                return import_module("arviz")
+
+
+@contextmanager
+def _scratch_home() -> Iterator[None]:
+    """Name a new folder as the user's, for as long as this lasts; it is removed when the process ends."""
+    folder = tempfile.mkdtemp(prefix="rnp-pyro-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    names = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, folder))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _smooth_one(raw: Float[np.ndarray, " particles"]) -> tuple[Float[np.ndarray, " particles"], float, float]:

@@ -28,6 +28,8 @@ _DOOR = {
 def __getattr__(name: str) -> Any:
     if name not in _DOOR:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name != "UserError":
+        import_module("rnp_pyro.api.places").check_packages()
     return getattr(import_module(_DOOR[name]), name)
 
 

@@ -31,6 +31,7 @@ def create_run(path: Path) -> Path:
     Raises:
         UserError: If it exists, or cannot be made.
     """
+    _check_text(path)
     try:
         path.mkdir(parents=True)
     except FileExistsError:
@@ -48,9 +49,18 @@ def open_run(path: Path) -> Path:
     Raises:
         UserError: If it is not one.
     """
+    _check_text(path)
     if not (path / CONFIG).is_file():
         raise UserError(f"expected a run directory with a {CONFIG}, got {path}: name one that train_svi wrote")
     return path
+
+
+def _check_text(path: Path) -> None:
+    """Refuse a folder whose name no file of weights can be read under."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"expected a run directory whose path is text, got {str(path)!a}: rename it") from None
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

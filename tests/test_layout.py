@@ -20,6 +20,7 @@ DEVICE_LITERALS = {
     "rnp_pyro/checkpoint.py": {"cpu"},  # a checkpoint of any machine is read onto the CPU first
     "rnp_pyro/figures/printing.py": {"cpu"},  # images become NumPy arrays there
     "examples/benchmarking/timing.py": {"cuda"},  # the one whose allocator is asked for its peak
+    "rnp_pyro/api/devices.py": {"mps"},  # the one without float64
     "inference/contexts.py": {"cpu", "cuda", "meta"},  # which generators there are to put back
 }
 """Files that may name a device; all others take theirs from Fabric, or from the tensors that they are given."""

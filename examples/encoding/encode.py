@@ -58,7 +58,7 @@ def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType] (its keyword `allow_pickle`)
 
     with writing(path):
         write_atomically(path, write)

@@ -194,7 +194,7 @@ def _arrays(drawn: Programs) -> dict[str, Tensor]:
 
 def _save(arrays: dict[str, Tensor], path: Path) -> None:
     with path.open("wb") as file:
-        np.savez(file, **{name: array.cpu().numpy() for name, array in arrays.items()})
+        np.savez(file, **{name: array.cpu().numpy() for name, array in arrays.items()})  # pyright: ignore[reportArgumentType] (its keyword `allow_pickle`)
 
 
 def _check(config: SampleConfig) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+from rnp_pyro.api.places import check_packages, print_anything
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.settings import make_parser as make_parser
 from rnp_pyro.errors import UserError
@@ -25,6 +26,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
     """Run a command, by default on the process's arguments; bad input ends in one line and exit status 2."""
+    print_anything()
     try:
         command(sys.argv[1:] if arguments is None else arguments)
     except UserError as error:
@@ -93,3 +95,10 @@ def check_files(paths: Sequence[Path], overwrite: bool) -> None:
             raise UserError(f"expected a folder to write to with --out, got {path.parent}, which is or lies in a file")
         if path.exists() and not overwrite:
             raise UserError(f"{path} exists: choose another folder with --out, or replace it with --overwrite true")
+
+
+try:
+    check_packages()  # here, since a command's own imports come next
+except UserError as error:
+    print_anything()
+    _fail(str(error))

@@ -73,6 +73,8 @@ def named_arrays(images: Any, test: Any = None) -> dict[str, np.ndarray]:
                 raise UserError(f"expected images as [N,H,W], [N,H,W,C] or [N,C,H,W], got {_way_on(pixels)}")
             arrays[f"x_{split}"] = pixels
             arrays |= {} if labels is None else {f"y_{split}": labels}
+            names = class_names(given, labels) if split == "train" else None
+            arrays |= {} if names is None else {"class_names": np.array(names)}
     return arrays
 
 
@@ -140,6 +142,16 @@ def _labels(labels: Sequence[Any]) -> np.ndarray | None:
         if all(isinstance(label, kinds) for label in labels):
             return np.asarray(labels)
     return None
+
+
+def class_names(images: Any, labels: np.ndarray | None) -> tuple[str, ...] | None:
+    """Return a torch data set's names for its labels, or those of the one that it is a part of; None without any."""
+    while not hasattr(images, "classes") and hasattr(images, "dataset"):
+        images = images.dataset
+    names = getattr(images, "classes", None)
+    if labels is None or not isinstance(names, list | tuple) or len(names) <= max(labels, default=0):
+        return None
+    return tuple(str(name) for name in names)
 
 
 def _items(pictures: Any) -> Iterator[tuple[Any, Any]]:

@@ -1,6 +1,10 @@
 """Where and how wide to compute: Lightning Fabric, launched as the settings say."""
 
+import os
+from collections.abc import Mapping
+
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from rnp_pyro.config import FabricConfig
@@ -8,6 +12,12 @@ from rnp_pyro.errors import UserError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 """Those of Fabric's that train here; the others narrow weights as well."""
+
+
+SRUN = (
+    " (in a job of SLURM's: one process for each device by srun --ntasks-per-node=N python ... --fabric.devices N, or "
+    "one process by --fabric.devices 1)"
+)
 
 
 def check_precision(config: FabricConfig) -> None:
@@ -28,8 +38,32 @@ def launch(config: FabricConfig) -> Fabric:
     """
     check_precision(config)
     try:
-        fabric = Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
-    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
-        raise UserError(f"--fabric: {error}") from None
+        fabric = Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            precision=config.precision,  # type: ignore[arg-type]
+            plugins=[LightningEnvironment()] if alone_under_slurm(config, os.environ) else None,
+        )
+    except (KeyError, ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
+        advice = SRUN if "SLURM_NTASKS" in os.environ else ""
+        raise UserError(f"--fabric: {error}{advice}") from None
+    if fabric.device.type == "mps" and config.precision == "64-true":
+        raise UserError("--fabric.precision: MPS has no 64-true: expected 32-true, or --fabric.accelerator cpu")
     fabric.launch()
     return fabric
+
+
+def alone_under_slurm(config: FabricConfig, environment: Mapping[str, str]) -> bool:
+    """Return whether a process in a job of SLURM's works by itself: srun did not start it, or it is to use one device.
+
+    ``python`` in a batch script, or typed in a shell of a job, finds the job's variables. Fabric takes it for one of
+    the job's tasks, and waits for others that never come.
+
+    Args:
+        config: The devices that are asked for.
+        environment: The process's variables.
+    """
+    if "SLURM_NTASKS" not in environment or "TORCHELASTIC_RUN_ID" in environment:  # torchrun goes before SLURM
+        return False
+    step = "SLURM_STEP_ID" in environment and "SLURM_PTY_PORT" not in environment
+    return not step or environment["SLURM_NTASKS"] == "1" or str(config.devices) == "1"

@@ -90,10 +90,12 @@ def fit(
         if [other for other, _ in pairs].count(name) > 1:
             raise UserError(f"{name} is given twice: once is enough")
     config = make_config(named, preset)
+    data = _gather(images, test, config, resize="image_size" in named)
+    if (size := data.image_shape[-1]) != config.image_size:  # canvases and patches follow the images
+        config = make_config({**named, "image_size": size}, preset)
     if "fabric.devices" not in named:
         config = replace(config, fabric=replace(config.fabric, devices=1))
-    data = _gather(images, test, config, resize="image_size" in named)
-    config = replace(config, data=data.name, image_size=data.image_shape[-1], run=None if out is None else str(out))
+    config = replace(config, data=data.name, run=None if out is None else str(out))
     trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
     if trained.terminated:
         raise SystemExit(128 + signal.SIGTERM)

@@ -4,13 +4,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from inference.training.task import COLUMNS
+from rnp_pyro.api.notebook import hide_bar
 from rnp_pyro.checkpoint import CHECKPOINT, METRICS, MetricsFile, save_checkpoint
 
 BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {postfix}"
@@ -32,9 +33,9 @@ class RunObserver:
         self.run = run if first else None
         self.silent = silent or not first
         self.metrics = None if self.run is None else MetricsFile(self.run / METRICS, COLUMNS, resumed_step)
-        self.board = None if self.run is None else _tensorboard(self.run)
-        # On a terminal a bar; elsewhere (a log file) one line per validation.
-        self.bar = tqdm(total=1.0, bar_format=BAR, disable=True if self.silent else None)
+        self.board = None if self.run is None else self._tensorboard(self.run)
+        # On a terminal and in a notebook a bar; elsewhere (a log file) one line per validation.
+        self.bar = tqdm(total=1.0, bar_format=BAR, disable=hide_bar(self.silent))
         self.stopped = self.terminated = False
 
     def row(self, row: dict[str, float]) -> None:
@@ -42,8 +43,11 @@ class RunObserver:
         if self.metrics is not None:
             self.metrics.append(row)
         if self.board is not None:
-            for name, value in row.items():
-                self.board.add_scalar(name, value, row["step"])
+            try:
+                for name, value in row.items():
+                    self.board.add_scalar(name, value, row["step"])
+            except Exception as error:  # of another version of NumPy or protobuf: almost anything
+                self.board = self._without_tensorboard(error)
         if self.silent:
             return
         text = _text(row)
@@ -78,7 +82,8 @@ class RunObserver:
         # Only the main thread may handle signals; in another, such as a notebook's, the run cannot be interrupted so.
         is_main = threading.current_thread() is threading.main_thread()
         numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-        before = {number: signal.signal(number, stop) for number in numbers}
+        # None is the handler of a program around Python, which could not be put back.
+        before = {one: signal.signal(one, stop) for one in numbers if signal.getsignal(one) is not None}
         try:
             yield
         finally:
@@ -86,7 +91,25 @@ class RunObserver:
                 signal.signal(number, handler)
             self.bar.close()
             if self.board is not None:
-                self.board.close()
+                with suppress(Exception):  # the run is whole without it
+                    self.board.close()
+
+    def _tensorboard(self, run: Path) -> Any:
+        """Open TensorBoard's file; without TensorBoard, or with one that does not work, there is none."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            return SummaryWriter(str(run / "tensorboard"))
+        except Exception as error:  # what it is built on raises almost anything on import
+            missing = isinstance(error, ModuleNotFoundError) and error.name in (
+                "tensorboard",
+                "torch.utils.tensorboard",
+            )
+            return None if missing else self._without_tensorboard(error)
+
+    def _without_tensorboard(self, error: Exception) -> None:
+        reason = " ".join(str(error).split())[:200]
+        self.warn(f"TensorBoard does not work here, and is left out ({type(error).__name__}: {reason})")
 
 
 def _text(row: dict[str, float]) -> str:
@@ -97,11 +120,3 @@ def _text(row: dict[str, float]) -> str:
         "validation_neg_elbo": "validation -ELBO {:.1f}",
     }
     return ", ".join(form.format(row[name]) for name, form in shown.items() if name in row)
-
-
-def _tensorboard(run: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(run / "tensorboard"))

@@ -58,9 +58,25 @@ def record_of(data: ImageData) -> DataRecord:
 
 def ink_of(images: ByteImages) -> Ink:
     """Return what is drawn, judged by the images' outermost pixels: a ground darker than half has bright ink."""
+    return "bright" if _ground(images) < 127.5 else "dark"
+
+
+def other_ink(record: DataRecord, images: ByteImages) -> str | None:
+    """Say that grey images clearly have the other ground than those of the record; None where they do not."""
+    if record.image_shape[0] > 1:
+        return None
+    ground, expected = _ground(images), record.ink
+    if expected == "bright" and ground > 191:
+        return "these images have a bright ground, and those of the run a dark one: 255 - images may be meant"
+    if expected == "dark" and ground < 64:
+        return "these images have a dark ground, and those of the run a bright one: 255 - images may be meant"
+    return None
+
+
+def _ground(images: ByteImages) -> float:
+    """Return the mean of the images' outermost pixels, 0 to 255."""
     edges = [images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1]]
-    ground = sum(float(edge.double().mean()) for edge in edges) / len(edges)
-    return "bright" if ground < 127.5 else "dark"
+    return sum(float(edge.double().mean()) for edge in edges) / len(edges)
 
 
 def write_record(record: DataRecord, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A trained run, opened: what it was trained with, its model and guide, and what can be done with them."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 import pyro
 import torch
 from pyro.nn import PyroModule
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from inference.bounds import reconstruct
 from inference.completion.fillings import Search
@@ -22,8 +23,9 @@ from inference.predictive import programs_of, resample, sample_prior, take, weig
 from rnp_pyro.api.arrays import as_bytes
 from rnp_pyro.api.data import IN_MEMORY, check_same, load_data
 from rnp_pyro.api.encoding import encode
+from rnp_pyro.api.notebook import hide_bar
 from rnp_pyro.api.pair import Pair
-from rnp_pyro.api.record import DataRecord, write_record
+from rnp_pyro.api.record import DataRecord, other_ink, write_record
 from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
 from rnp_pyro.api.results import Completions, Evaluation, Samples
 from rnp_pyro.api.settings import write_settings
@@ -172,7 +174,7 @@ class Run:
         pixels = self.data.test if images is None else self._bytes(images)
         observed, found = self._observed(pixels), []
         total = particles * len(observed)
-        with _alone(), tqdm(total=total, unit=" particles", unit_scale=True, disable=None if progress else True) as bar:
+        with _alone(), tqdm(total=total, unit=" particles", unit_scale=True, disable=hide_bar(not progress)) as bar:
             sampling = fitted_sampling(particles, seed)
             for _, terms in particle_terms(self.pair.model, self.pair.guide, observed, sampling, bar.update):
                 found.append(judge(terms))
@@ -251,7 +253,10 @@ class Run:
     def _bytes(self, images: Any) -> ByteImages:
         """Return a user's images as the run's are: dark ink on a bright ground inverted if the run's data were."""
         pixels = as_bytes(images, self.image_shape, self.record.appearance.white)
-        return 255 - pixels if self.record.appearance.inverted else pixels
+        pixels = 255 - pixels if self.record.appearance.inverted else pixels
+        if (told := other_ink(self.record, pixels)) is not None:
+            print(f"warning: {told}", file=sys.stderr)
+        return pixels
 
     def _unit(self, pixels: ByteImages) -> Canvas:
         """Return bytes as what figures and errors compare with: within [0, 1], where the model is."""

@@ -1,10 +1,13 @@
 """Settings from files and options: presets, a run's ``config.yaml``, and values by name."""
 
 import argparse
+import codecs
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from importlib import resources
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,8 @@ def parse_config(
     named, arguments = take_option("--preset", arguments)
     preset = DEFAULT_PRESET if named is None else named
     start = base or preset_file(preset)
+    for file in _files(arguments):
+        _check_encoding(file)
     explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
@@ -83,6 +88,28 @@ def parse_config(
     names = {field.name for field in fields(Config)}
     others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
     return Config(**{name: getattr(values, name) for name in names}), preset, others
+
+
+def _files(arguments: Sequence[str]) -> list[Path]:
+    """List the settings files that a command line names."""
+    after = [value for option, value in pairwise(arguments) if option == "--config"]
+    joined = [one.removeprefix("--config=") for one in arguments if one.startswith("--config=")]
+    return [Path(name) for name in (*after, *joined)]
+
+
+def _check_encoding(file: Path) -> None:
+    """Refuse a settings file that is not UTF-8; one that is not there is left to the parser."""
+    if not file.is_file():
+        return
+    content = file.read_bytes()
+    try:
+        content.decode("utf-8")
+        encoding = "UTF-16 or UTF-32" if b"\0" in content else None
+    except UnicodeDecodeError as error:
+        wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        encoding = "UTF-16" if wide else f"another encoding (byte {error.start} is {content[error.start]:#x})"
+    if encoding is not None:
+        raise UserError(f"expected a settings file in UTF-8, got {encoding} in {file}: save it as UTF-8")
 
 
 def setting_names(settings: type = Config, prefix: str = "") -> Iterator[str]:
@@ -153,6 +180,22 @@ def _check_groups(values: Namespace, settings: type, prefix: str = "--") -> None
             if not isinstance(group, Namespace):
                 raise UserError(f"{prefix}{field.name}: expected names and values of settings, got {group}")
             _check_groups(group, field.type, f"{prefix}{field.name}.")
+
+
+def check_writable(config: Config) -> None:
+    """Refuse paths that a settings file cannot hold, so that no run is trained that cannot be opened.
+
+    Raises:
+        UserError: The bytes of one are not text.
+    """
+    for name in setting_names():
+        value = attrgetter(name)(config)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise UserError(
+                    f"expected a path that is text as {name}, which settings files are, got "
+                    f"{text!a}: rename the folder or file"
+                )
 
 
 def write_settings(config: Config, path: Path) -> None:

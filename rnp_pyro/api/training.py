@@ -15,7 +15,7 @@ from rnp_pyro.api.observer import RunObserver
 from rnp_pyro.api.pair import Pair, build_pair
 from rnp_pyro.api.record import DataRecord, differences, read_record, record_of, write_record
 from rnp_pyro.api.report import draw_figures, measure, summary
-from rnp_pyro.api.settings import write_settings
+from rnp_pyro.api.settings import check_writable, write_settings
 from rnp_pyro.build import start_like, weights_to_come
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
@@ -84,6 +84,7 @@ def train_run(
     Raises:
         UserError: If anything does not fit; nothing is written then, unless training itself went wrong.
     """
+    check_writable(config)
     check_schedule(config.train)
     recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
     config = config if resume else start_like(config, data.train)

@@ -1,7 +1,6 @@
 """``array:FILE``: the user's own images in a file of NumPy's, ``.npy`` or ``.npz``."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from rnp_pyro.data.array_file import read_array_file
 from rnp_pyro.data.array_keys import Keyed, sort_keys
 from rnp_pyro.data.array_labels import number_labels
 from rnp_pyro.data.array_pixels import channels_first, fit_squares, on_black, to_byte_images
+from rnp_pyro.data.data_folder import user_path
 from rnp_pyro.data.image_data import ImageData, Split
 from rnp_pyro.data.load import FEWEST, VALIDATION_SHARE, check_image_size, check_white, finish
 from rnp_pyro.data.source import Invert, Request, Source, White
@@ -23,7 +23,7 @@ def load(request: Request) -> Source:
     Raises:
         UserError: The file or what is in it is not what is expected.
     """
-    path = Path(request.argument).expanduser()
+    path = user_path(request.argument)
     return read_arrays(read_array_file(path), str(path), request.image_size, request.white)
 
 

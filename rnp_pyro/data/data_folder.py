@@ -23,13 +23,35 @@ def data_folder(data_dir: str | None) -> Path:
     """Return the folder of data sets: ``data_dir``, else $RNP_DATA, else ``~/.cache/rnp-pyro``.
 
     Raises:
-        UserError: It is a file.
+        UserError: It is a file, or lies in a home folder that this machine does not know.
     """
     named = data_dir or os.environ.get(DATA_VARIABLE)
-    folder = Path(named).expanduser() if named else Path.home() / ".cache" / "rnp-pyro"
+    folder = user_path(named) if named else _cache()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"expected a folder of data sets, got {str(folder)!r}, which is a file: name its folder")
     return folder
+
+
+def user_path(named: str) -> Path:
+    """Return a path that a user named, ``~`` replaced by the home folder.
+
+    Raises:
+        UserError: It begins with ``~``, and there is no such home folder.
+    """
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:  # no HOME, and a user whom the machine has no name for, as in some containers
+        raise UserError(f"there is no home folder for {named!r}: name the whole path, or set HOME") from None
+
+
+def _cache() -> Path:
+    try:
+        return Path.home() / ".cache" / "rnp-pyro"
+    except RuntimeError:
+        raise UserError(
+            f"there is no home folder to look for data sets in: name their folder with --data_dir, or with "
+            f"${DATA_VARIABLE}"
+        ) from None
 
 
 def find_file(folder: Path, name: str) -> Path | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from rnp_pyro.data.data_folder import user_path
 from rnp_pyro.data.image_data import Split
 from rnp_pyro.data.layout import Layout, read_layout
 from rnp_pyro.data.listing import Listing, list_folder, one_form
@@ -32,7 +33,7 @@ def load(request: Request) -> Source:
         UserError: The folder is missing, has too few images, or some that cannot be read (all are looked at before);
             its splits are half made; or sizes differ and ``request.mixed_sizes`` is false.
     """
-    root = Path(request.argument).expanduser()
+    root = user_path(request.argument)
     listing = _list_images(root)
     layout = read_layout(listing.images)
     pictures = _read_all(root, listing.images, request, request.white)

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from inference.training.task import COLUMNS
-from rnp_pyro.api import observer as progress
 from rnp_pyro.api.observer import RunObserver
 from rnp_pyro.checkpoint import load_checkpoint, read_metrics
 
@@ -133,5 +132,4 @@ def test_tensorboard_where_it_is_installed(tmp_path, monkeypatch):
 
 
 def test_without_tensorboard(tmp_path):
-    assert progress._tensorboard(tmp_path) is None
     assert RunObserver(tmp_path).board is None
