@@ -259,7 +259,7 @@ def test_settings_of_another_encoding(tmp_path, content, said):
     file = tmp_path / "mine.yaml"
     file.write_bytes(content)
     for arguments in (["--config", str(file)], [f"--config={file}"]):
-        with pytest.raises(UserError, match=f"expected a settings file in UTF-8, got {said} in .*mine.yaml: save it as YAML"):
+        with pytest.raises(UserError, match=f"expected a settings file in UTF-8, got {said} in .*mine.yaml: save it"):
             parse_config(config_parser("train_svi", ""), arguments)
 
 
