@@ -109,7 +109,7 @@ def _check_encoding(file: Path) -> None:
         wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         encoding = "UTF-16" if wide else f"another encoding (byte {error.start} is {content[error.start]:#x})"
     if encoding is not None:
-        raise UserError(f"expected a settings file in UTF-8, got {encoding} in {file}: save it as UTF-8")
+        raise UserError(f"expected a settings file in UTF-8, got {encoding} in {file}: save it as YAML in UTF-8")
 
 
 def setting_names(settings: type = Config, prefix: str = "") -> Iterator[str]:
