@@ -8,7 +8,7 @@ not run again for the sake of an edited child.)
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from math import cos, isfinite, radians, sin
+from math import cos, inf, isfinite, radians, sin
 
 import torch
 
@@ -38,13 +38,13 @@ class Move:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, numbers in (("shift", self.shift), ("turn", (self.turn,)), ("scale", (self.scale,))):
+        for name, numbers in (("shift", self.shift), ("turn", (self.turn,))):
             if not all(isinstance(one, int | float) and isfinite(one) for one in numbers):
                 raise UserError(f"{name} must be finite, got {getattr(self, name)}")
         if len(self.shift) != 2:
             raise UserError(f"shift must be two numbers, to the right and down, got {self.shift}")
-        if not self.scale > 0:
-            raise UserError(f"scale must be above 0, got {self.scale:g}")
+        if not isinstance(self.scale, int | float) or not 0 < self.scale < inf:
+            raise UserError(f"scale must be above 0 and finite, got {self.scale}")
 
 
 def program_of(value: TreeValue, path: Path) -> Latent:

@@ -191,7 +191,7 @@ def test_a_turn_is_clockwise_as_seen(make_tree: MakeTree):
     torch.testing.assert_close(turned, turned.new_tensor([[0, -size, 0], [size, 0, 0]]))
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_scale_is_above_0(scale: float):
     with pytest.raises(UserError, match="scale must be above 0"):
         Move(scale=scale)
