@@ -65,7 +65,7 @@ def test_an_interrupted_run_goes_on(train, call, interrupts, tmp_path, grey, num
     done = train(*options)
     assert done.lines[-1] == f"stopped at step 2; continue with: python -m examples.train_svi --resume {run}"
     assert signal.getsignal(number) == handler
-    assert files(run) == ["checkpoint.pt", "config.yaml", "metrics.csv"]
+    assert files(run) == ["checkpoint.pt", "config.yaml", "data.json", "metrics.csv"]
     assert f"run directory: {run}" in call("train_svi", "--resume", run).lines
     assert files(run) == UNDRAWN
     train(*options, f"--run={tmp_path / 'whole'}")
