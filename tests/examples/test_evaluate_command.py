@@ -76,7 +76,7 @@ def test_bounds_are_those_of_the_run(digits_run):
 @pytest.mark.thorough
 def test_refined_posteriors_have_tighter_bounds(call, digits_run, tmp_path: Path):
     bounds = []
-    for steps in (0, 10):
+    for steps in (0, 20):
         done = call(
             "evaluate",
             digits_run[0],
@@ -85,7 +85,7 @@ def test_refined_posteriors_have_tighter_bounds(call, digits_run, tmp_path: Path
             f"--refine_steps={steps}",
             f"--json={tmp_path / str(steps)}",
         )
-        assert ("each posterior refined by 10 gradient steps" in done.out) == (steps == 10)
+        assert ("each posterior refined by 20 gradient steps" in done.out) == (steps == 20)
         numbers = json.loads((tmp_path / str(steps)).read_text())
         assert numbers["refine_steps"] == steps
         bounds.append(numbers["neg_elbo"])

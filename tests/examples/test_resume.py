@@ -105,7 +105,7 @@ def test_a_run_that_was_cut_off_before_its_summary_is_reported(call, train, tmp_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("examples.train_svi.draw_figures", cut_off)
+        patch.setattr("rnp_pyro.api.training.draw_figures", cut_off)
         assert train(f"--data=folder:{grey}").status == 130
     run = tmp_path / "run"
     assert "summary.json" not in files(run)

@@ -211,7 +211,7 @@ def test_an_option_that_does_not_fit(call, tmp_path, monkeypatch, arguments, exp
         ("a: &a [*a]\n", "YAML"),
         ('seed: !!python/object/apply:os.system ["true"]\n', "python/object"),
         (b"\x80\x81", "YAML"),
-        (b"seed: \x00", "parsing"),
+        (b"seed: \x00", "expected a settings file in UTF-8"),
     ],
 )
 def test_a_file_that_does_not_fit(call, tmp_path, write, content, expected):

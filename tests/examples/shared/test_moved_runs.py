@@ -144,7 +144,7 @@ def test_an_older_run_in_a_folder_that_cannot_be_written_to(grey_copy, monkeypat
         raise PermissionError(13, "Permission denied")
 
     (grey_copy / "data.json").unlink()
-    monkeypatch.setattr("rnp_pyro.api.data.write_record", refuse)
+    monkeypatch.setattr("os.replace", refuse)
     assert open_trained(grey_copy).image_shape == (1, 12, 12)
     assert not (grey_copy / "data.json").exists()
 
