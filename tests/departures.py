@@ -89,7 +89,7 @@ def table() -> str:
 
 
 def write(page: str) -> str:
-    """Put the table into a page, between its two marks."""
+    """Write the table into a page, between its two marks."""
     before, after = page.split(BEGIN)[0], page.split(END)[1]
     return f"{before}{BEGIN}\n{table()}\n{END}{after}"
 

@@ -45,7 +45,7 @@ class LinearTree(nn.Module):
 
 
 def place(level: int, step: int, parents: torch.Tensor) -> Context:
-    """Give the context of a node that lies nowhere: neither poses nor canvases matter here."""
+    """Return the context of a node that lies nowhere: neither poses nor canvases matter here."""
     blank = parents.new_zeros(*parents.shape[:-1], 2, 3)
     return Context(level, (step,), blank, blank, parents, lambda: blank)
 
@@ -73,7 +73,7 @@ class LinearTreeModel(PyroModule):
 
 
 def linear_map() -> tuple[torch.Tensor, torch.Tensor]:
-    """Give the images as a linear map of standard normal noise: matrix ``[pixels noises]`` and offset ``[pixels]``."""
+    """Return the images as a linear map of standard normal noise: matrix ``[pixels noises]`` and offset ``[pixels]``."""
     noises = 1 + NUM_PARTS + 2 * NUM_PARTS * NUM_LEAVES
     unit = torch.eye(noises)
     part, rows, number = torch.zeros(noises), [], 1 + NUM_PARTS

@@ -62,7 +62,7 @@ def ink_of(images: ByteImages) -> Ink:
 
 
 def other_ink(record: DataRecord, images: ByteImages) -> str | None:
-    """Say that grey images clearly have the other ground than those of the record; None where they do not."""
+    """Return a line where grey images clearly have the other ground than those of the record, else None."""
     if record.image_shape[0] > 1:
         return None
     ground, expected = _ground(images), record.ink

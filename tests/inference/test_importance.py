@@ -126,7 +126,7 @@ def test_one_particle_is_the_elbos_terms(make_pair: MakePair, images: torch.Tens
 
 
 class Values(pyro.poutine.messenger.Messenger):
-    """Give sites these values."""
+    """Set sites to these values."""
 
     def __init__(self, values: dict[str, torch.Tensor]) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ Advance = Callable[[float], object]
 
 
 def work(piece: int, advance: Advance) -> tuple[int, float, int]:
-    """Give the piece, a number that hangs on how sums are split among threads, and how many there are."""
+    """Return the piece, a number that hangs on how sums are split among threads, and how many there are."""
     advance(0.25)
     total = torch.randn(300_000, generator=torch.Generator().manual_seed(piece)).sum().item()
     advance(0.75)
