@@ -73,7 +73,7 @@ class LinearTreeModel(PyroModule):
 
 
 def linear_map() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the images as a linear map of standard normal noise: matrix ``[pixels noises]`` and offset ``[pixels]``."""
+    """Return images as a linear map of standard normal noise: matrix ``[pixels noises]`` and offset ``[pixels]``."""
     noises = 1 + NUM_PARTS + 2 * NUM_PARTS * NUM_LEAVES
     unit = torch.eye(noises)
     part, rows, number = torch.zeros(noises), [], 1 + NUM_PARTS
