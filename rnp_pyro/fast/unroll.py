@@ -10,9 +10,8 @@ they are. What the fast path saves:
   each weight's gradient is formed once, over all steps, by one batched product, and goes through the head at once.
 - State and policy networks have layers of one shape (``rnp_pyro/fast/generated.py``): one batched product serves both.
 
-What it gains: 767 images/s of training where the plain loop with deferred gradients has 589, 1.30 times; decoding 1.37
-times (two idle cores, batches of 64, medians of 20 interleaved rounds). ``python -m examples.benchmark --batch_size 64
---growth false`` measures it: its rows ``rnp2`` and ``rnp2 plain loop``.
+What it gains: 828 images/s of training where the plain loop with deferred gradients has 633, 1.31 times; decoding 1.45
+times (two AMD EPYC cores, seed 0, 128 images: ``python -m examples.benchmark --growth false --rounds 6``).
 
 The recurrence and its backward pass are in ``rnp_pyro/fast/recurrence.py``. The patch decoder runs after it, for all
 steps of a chunk at once, with autograd's own gradient. Where the gradient itself is to be differentiated
