@@ -85,6 +85,11 @@ class Proposal:
     policy: Latent
 
 
+def follow(proposal: Proposal) -> ProgramState:
+    """Return the state after a step in which nothing is drawn and nothing fed back."""
+    return ProgramState(proposal.z_loc, proposal.z_loc, proposal.policy, proposal.action_loc)
+
+
 def initial_state(params: ProgramParams) -> ProgramState:
     """Return a program's state before its first step, from its hypernetworks' heads: h_0, z_0 and a_0."""
     return ProgramState(
@@ -122,7 +127,7 @@ def run(
     state, steps = initial_state(params), []
     for _ in range(num_steps):
         proposal = propose(params, state, activations, gain)
-        state = ProgramState(proposal.z_loc, proposal.z_loc, proposal.policy, proposal.action_loc)
+        state = follow(proposal)
         steps.append((state.z, state.action))
     latents, actions = zip(*steps, strict=True)
     return torch.stack(latents, -2), torch.stack(actions, -2)

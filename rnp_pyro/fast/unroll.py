@@ -18,14 +18,14 @@ steps of a chunk at once, with autograd's own gradient. Where the gradient itsel
 (``create_graph``), so does everything.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from rnp_pyro.fast.generated import Generated, HeadInput, add_gradients, generate, no_gradient
-from rnp_pyro.fast.recurrence import Recurrence, Tape, run_backward, run_forward
+from rnp_pyro.fast.recurrence import Recurrence, Step, run_backward, run_forward
 from rnp_pyro.hypernet import Hypernet, Matrix, NetworkShapes
 from rnp_pyro.precision import own_precision
 from rnp_pyro.program import run, split_program
@@ -111,12 +111,12 @@ class Chunk:
     """Programs that ran side by side.
 
     Args:
-        tape: What the recurrence left.
+        steps: What the recurrence left.
         made: The generated layers; None where the backward pass generates them again.
         decoded: The patches with what is behind them; None where the backward pass decodes again.
     """
 
-    tape: Tape
+    steps: list[Step]
     made: Generated | None
     decoded: Decoded | None
 
@@ -129,10 +129,11 @@ class _Unroll(torch.autograd.Function):
         chunks, outputs = [], []
         for heads in _heads(recurrence, inputs):
             made = generate(heads, recurrence.shapes)
-            tape = run_forward(made, recurrence, num_steps)
-            decoded = decode_patches(made, tape, recurrence, differentiable=not recurrence.recompute)
-            outputs.append((tape.latents, tape.actions, decoded.patches))
-            chunks.append(Chunk(tape, None, None) if recurrence.recompute else Chunk(tape, made, decoded))
+            steps = run_forward(made, recurrence, num_steps)
+            latents, actions = joined(steps)
+            decoded = decode_patches(made, latents, recurrence, differentiable=not recurrence.recompute)
+            outputs.append((latents, actions, decoded.patches))
+            chunks.append(Chunk(steps, None, None) if recurrence.recompute else Chunk(steps, made, decoded))
         # Chunks are neither inputs nor outputs: they do not change and hold no cycle. Plain attributes will do.
         ctx.recurrence, ctx.num_steps, ctx.chunks = recurrence, num_steps, chunks
         ctx.save_for_backward(*inputs)
@@ -171,9 +172,8 @@ def _without_gradient(recurrence: Recurrence, num_steps: int, inputs: Any) -> It
     """Generate, run and decode chunk after chunk, and keep nothing else."""
     for heads in _heads(recurrence, inputs):
         made = generate(heads, recurrence.shapes)
-        tape = run_forward(made, recurrence, num_steps)
-        decoded = decode_patches(made, tape, recurrence, differentiable=False)
-        yield tape.latents, tape.actions, decoded.patches
+        latents, actions = joined(run_forward(made, recurrence, num_steps))
+        yield latents, actions, decode_patches(made, latents, recurrence, differentiable=False).patches
 
 
 def _join(outputs: Iterable[Outputs]) -> Outputs:
@@ -206,25 +206,33 @@ def chunk_gradients(
     """Form the gradients of a chunk's generated layers from those of its outputs."""
     z_error, action_error, patch_error = errors
     made = generate(heads, recurrence.shapes) if chunk.made is None else chunk.made
-    decoded = chunk.decoded or decode_patches(made, chunk.tape, recurrence, differentiable=True)
+    decoded = chunk.decoded or decode_patches(made, joined(chunk.steps)[0], recurrence, differentiable=True)
     latents, *patch = torch.autograd.grad(
         decoded.patches, decoded.inputs, patch_error, retain_graph=True, materialize_grads=True
     )
-    return run_backward(made, chunk.tape, (z_error + latents, action_error), tuple(patch), recurrence)
+    return run_backward(made, chunk.steps, (z_error + latents, action_error), tuple(patch), recurrence)
 
 
-def decode_patches(made: Generated, tape: Tape, recurrence: Recurrence, differentiable: bool) -> Decoded:
+def joined(steps: Sequence[Step]) -> tuple[Float[Tensor, "M T Z"], Float[Tensor, "M T 6"]]:
+    """Join the latents and the actions of all steps."""
+    proposals = [step.proposal for step in steps]
+    return torch.stack([one.z_loc for one in proposals], -2), torch.stack([one.action_loc for one in proposals], -2)
+
+
+def decode_patches(
+    made: Generated, latents: Float[Tensor, "M T Z"], recurrence: Recurrence, differentiable: bool
+) -> Decoded:
     """Decode the patches of a chunk, for all steps at once.
 
     Args:
         made: The chunk's generated layers.
-        tape: What its recurrence left.
+        latents: The children's.
         recurrence: What is fixed.
         differentiable: Keep autograd's graph of the decoder, and of it alone.
     """
     shapes = [shape for head in recurrence.shapes[0].decoder for shape in head.shapes]
     with torch.set_grad_enabled(differentiable):
-        inputs = tuple(tensor.detach().requires_grad_(differentiable) for tensor in (tape.latents, *made.patch))
+        inputs = tuple(tensor.detach().requires_grad_(differentiable) for tensor in (latents, *made.patch))
         generated = tuple(
             Matrix(tensor) if len(shape) == 2 else tensor for tensor, shape in zip(inputs[1:], shapes, strict=True)
         )
