@@ -22,7 +22,7 @@ import torch
 
 from rnp_pyro.activations import Activations, elu_slope
 from rnp_pyro.affine import squash, squash_slope
-from rnp_pyro.fast.generated import Generated, blank
+from rnp_pyro.fast.generated import Generated, Layers, blank
 from rnp_pyro.hypernet import NetworkShapes
 from rnp_pyro.patch import PatchDecoder
 from rnp_pyro.program import ProgramState, Proposal, follow
@@ -52,26 +52,17 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step leaves: the layers' inputs, the last column always one, and what came of them.
+    """What a step leaves: its layers' inputs, the last column always one."""
 
-    Args:
-        seen: The encoders' input.
-        recurrent: The recurrent layers' input.
-        policy: The policy's state, input of its decoder.
-        action_hidden: Input of the decoder's second layer.
-        proposal: The result.
-    """
-
-    seen: Float[Tensor, "M seen"]
+    encoder: Float[Tensor, "M seen"]
     recurrent: Float[Tensor, "2 M recurrent"]
-    policy: Float[Tensor, "M state"]
-    action_hidden: Float[Tensor, "M units"]
-    proposal: Proposal
+    action_hidden: Float[Tensor, "M state"]
+    action: Float[Tensor, "M units"]
 
 
 @dataclass(frozen=True)
 class StepErrors:
-    """Gradients of a step's four layers' outputs, before their activations."""
+    """Gradients of what a step's layers put out, before their activations."""
 
     encoder: Float[Tensor, "2 M hidden"]
     recurrent: Float[Tensor, "2 M Z"]
@@ -85,115 +76,117 @@ def first_state(made: Generated) -> ProgramState:
     return ProgramState(z=z, estimate=made.initial_z, policy=policy, action=made.initial_action)
 
 
-def step_forward(made: Generated, state: ProgramState, settings: Recurrence) -> Step:
+def step_forward(layers: Layers, state: ProgramState, settings: Recurrence) -> tuple[Step, Proposal]:
     """Take a step: :func:`rnp_pyro.program.propose`, both networks side by side."""
-    activations, one = settings.activations, made.encoder.new_ones(len(state.z), 1)
+    activations, one = settings.activations, state.z.new_ones(len(state.z), 1)
     seen = torch.cat([state.estimate, squash(state.action, settings.gain), one], -1)
-    encoded = _elu(_rows_times(seen.expand(2, *seen.shape), made.encoder))
-    states = torch.stack([state.z, state.policy])
-    recurrent = torch.cat([encoded, states, one.expand(2, *one.shape)], -1)
-    z, policy = _rows_times(recurrent, made.recurrent)
+    encoded = _elu(_rows_times(seen.expand(2, *seen.shape), layers.encoder))
+    recurrent = torch.cat([encoded, torch.stack([state.z, state.policy]), one.expand(2, *one.shape)], -1)
+    z, policy = _rows_times(recurrent, layers.recurrent)
     policy = activations.policy(policy)
-    policy_one = torch.cat([policy, one], -1)
-    action_hidden = torch.cat([_elu(_rows_times(policy_one, made.action_hidden)), one], -1)
-    action = activations.action(_rows_times(action_hidden, made.action))
-    return Step(seen, recurrent, policy_one, action_hidden, Proposal(activations.state(z), action, policy))
+    hidden_input = torch.cat([policy, one], -1)
+    action_input = torch.cat([_elu(_rows_times(hidden_input, layers.action_hidden)), one], -1)
+    action = activations.action(_rows_times(action_input, layers.action))
+    return Step(seen, recurrent, hidden_input, action_input), Proposal(activations.state(z), action, policy)
 
 
 def step_backward(
-    made: Generated, step: Step, error: Proposal, settings: Recurrence
+    layers: Layers, step: Step, proposal: Proposal, error: Proposal, settings: Recurrence
 ) -> tuple[StepErrors, ProgramState]:
     """Go back through a step.
 
     Args:
-        made: The generated layers.
+        layers: The generated layers.
         step: What the step left.
-        error: Gradients of its result.
+        proposal: Its result.
+        error: The result's gradients.
         settings: What is fixed.
 
     Returns:
-        Gradients of its layers' outputs, and of the state before it.
+        Gradients of what its layers put out, and of the state before it.
     """
-    activations, (hidden, size) = settings.activations, (made.encoder.shape[-1], made.recurrent.shape[-1])
-    action = error.action_loc * activations.action.slope(step.proposal.action_loc)
-    action_hidden = _rows_times_transposed(action, made.action) * elu_slope(step.action_hidden[..., :-1])
-    policy = error.policy + _rows_times_transposed(action_hidden, made.action_hidden)
-    z = error.z_loc * activations.state.slope(step.proposal.z_loc)
-    recurrent = torch.stack([z, policy * activations.policy.slope(step.proposal.policy)])
-    inputs = _rows_times_transposed(recurrent, made.recurrent)
+    activations, (hidden, size) = settings.activations, (layers.encoder.shape[-1], layers.recurrent.shape[-1])
+    action = error.action_loc * activations.action.slope(proposal.action_loc)
+    action_hidden = _rows_times_transposed(action, layers.action) * elu_slope(step.action[..., :-1])
+    policy = error.policy + _rows_times_transposed(action_hidden, layers.action_hidden)
+    z = error.z_loc * activations.state.slope(proposal.z_loc)
+    recurrent = torch.stack([z, policy * activations.policy.slope(step.action_hidden[..., :-1])])
+    inputs = _rows_times_transposed(recurrent, layers.recurrent)
     encoder = inputs[..., :hidden] * elu_slope(step.recurrent[..., :hidden])
-    seen = _rows_times_transposed(encoder, made.encoder).sum(0)
-    squashed = seen[..., size:] * squash_slope(step.seen[..., size:-1], settings.gain)
+    seen = _rows_times_transposed(encoder, layers.encoder).sum(0)
+    squashed = seen[..., size:] * squash_slope(step.encoder[..., size:-1], settings.gain)
     before = ProgramState(inputs[0, :, hidden:], seen[..., :size], inputs[1, :, hidden:], squashed)
     return StepErrors(encoder, recurrent, action_hidden, action), before
 
 
-def layer_gradients(
-    steps: Sequence[Step], errors: Sequence[StepErrors], first: ProgramState, found: Generated
-) -> Generated:
+def fill_gradients(found: Layers, steps: Sequence[Step], errors: Sequence[StepErrors]) -> None:
     """Form each layer's gradient over all steps by one product, ``dL/dW = sum_t [x_t, 1]^T e_t``.
 
     Args:
+        found: Where to.
         steps: What the steps left.
         errors: Theirs, in the same order.
-        first: The gradient of the state before the first step.
-        found: Room for the result; the patch decoder's are there already.
     """
-    seen = torch.stack([step.seen for step in steps], -2)
-    for layer, inputs, outputs in (
-        (found.encoder, seen.expand(2, *seen.shape), [error.encoder for error in errors]),
-        (found.recurrent, torch.stack([step.recurrent for step in steps], -2), [error.recurrent for error in errors]),
-        (
-            found.action_hidden,
-            torch.stack([step.policy for step in steps], -2),
-            [error.action_hidden for error in errors],
-        ),
-        (found.action, torch.stack([step.action_hidden for step in steps], -2), [error.action for error in errors]),
+    for layer, inputs, outputs in zip(
+        _in_order(found),
+        zip(*map(_in_order, steps), strict=True),
+        zip(*map(_in_order, errors), strict=True),
+        strict=True,
     ):
-        _sum_of_products(inputs, torch.stack(outputs, -2), out=layer)
+        rows = torch.stack(inputs, -2)
+        _sum_of_products(rows.expand(*layer.shape[:-2], *rows.shape[-2:]), torch.stack(outputs, -2), out=layer)
+
+
+def _in_order(one: Layers | Step | StepErrors) -> tuple[Tensor, ...]:
+    return one.encoder, one.recurrent, one.action_hidden, one.action
+
+
+def fill_initial(found: Generated, first: ProgramState) -> None:
+    """Fill in the gradient of the state before the first step."""
     torch.stack([first.z, first.policy], out=found.initial_state)
     found.initial_z.copy_(first.estimate)
     found.initial_action.copy_(first.action)
-    return found
 
 
-def run_forward(made: Generated, settings: Recurrence, num_steps: int) -> list[Step]:
+def run_forward(made: Generated, settings: Recurrence, num_steps: int) -> list[tuple[Step, Proposal]]:
     """Run programs for all their steps, where nothing is drawn and nothing fed back."""
-    state, steps = first_state(made), list[Step]()
+    state, steps = first_state(made), list[tuple[Step, Proposal]]()
     for _ in range(num_steps):
-        steps.append(step_forward(made, state, settings))
-        state = follow(steps[-1].proposal)
+        steps.append(step_forward(made.layers, state, settings))
+        state = follow(steps[-1][1])
     return steps
 
 
 def run_backward(
     made: Generated,
-    steps: Sequence[Step],
+    steps: Sequence[tuple[Step, Proposal]],
     errors: tuple[Tensor, Tensor],
     patch: tuple[Tensor, ...],
     settings: Recurrence,
 ) -> Generated:
-    """Form the gradients of a chunk's layers.
+    """Form the gradients of all that was generated.
 
     Args:
-        made: The chunk's generated layers.
-        steps: What the recurrence left.
+        made: What was generated.
+        steps: What the run left.
         errors: Gradients of the latents ``[M T Z]`` and the actions ``[M T 6]``.
         patch: Gradients of the patch decoder's tensors, which are passed on.
         settings: What is fixed.
     """
-    z_error, action_error = (error.unbind(-2) for error in errors)
-    after, found = None, list[StepErrors]()
-    for step, z, action in zip(reversed(steps), reversed(z_error), reversed(action_error), strict=True):
+    z_errors, action_errors = (error.unbind(-2) for error in errors)
+    after, backwards = None, list[StepErrors]()
+    for (step, proposal), z, action in zip(reversed(steps), reversed(z_errors), reversed(action_errors), strict=True):
         if after is None:
             error = Proposal(z, action, torch.zeros_like(z))
         else:
             error = Proposal(z + after.z + after.estimate, action + after.action, after.policy)
-        layers, after = step_backward(made, step, error, settings)
-        found.append(layers)
+        layers, after = step_backward(made.layers, step, proposal, error, settings)
+        backwards.append(layers)
     assert after is not None
-    room = blank(made.encoder.shape[1], settings.shapes, made.encoder, patch)
-    return layer_gradients(steps, found[::-1], after, room)
+    found = blank(len(made.initial_z), settings.shapes, made.initial_z, patch)
+    fill_gradients(found.layers, [step for step, _ in steps], backwards[::-1])
+    fill_initial(found, after)
+    return found
 
 
 def _rows_times(rows: Tensor, matrices: Tensor) -> Tensor:
@@ -216,4 +209,4 @@ def _sum_of_products(inputs: Tensor, errors: Tensor, out: Tensor) -> None:
 
 def _elu(preactivation: Tensor) -> Tensor:
     """Compute ``elu``; exp(u) - 1 is as good as expm1 next to the other terms of a layer, and several times as fast."""
-    return torch.maximum(preactivation, preactivation.clamp(max=0).exp_().sub_(1))
+    return torch.maximum(preactivation, torch.exp(preactivation.clamp(max=0)) - 1)
