@@ -4,10 +4,10 @@ The core is deterministic. A Pyro program passes a ``draw`` down the tree, which
 a :class:`Context`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from rnp_pyro.fold import Drawing
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.sites import node_site
 
@@ -22,7 +22,7 @@ class Context:
         pose: From the frame of the node (when its action is drawn: of its parent) to the image.
         pose_in_parent: From the same frame to the parent's; when the action is drawn, the identity.
         parent_z: Latents of the parents.
-        drawing: What the parents have drawn so far.
+        draw_canvas: Returns :attr:`canvas`, which is drawn only when it is looked at.
     """
 
     level: int
@@ -30,7 +30,7 @@ class Context:
     pose: Float[Tensor, "*batch N 2 3"]
     pose_in_parent: Float[Tensor, "*batch N 2 3"]
     parent_z: Float[Tensor, "*batch N Z"]
-    drawing: Drawing
+    draw_canvas: Callable[[], Tensor]
 
     @property
     def canvas(self) -> Float[Tensor, "*batch N C H W"]:
@@ -38,7 +38,7 @@ class Context:
 
         This is ``p_{t-1}`` of Algorithm 1 with each child's own patch, or with feedback with its folded canvas.
         """
-        return self.drawing.canvas
+        return self.draw_canvas()
 
 
 @runtime_checkable

@@ -110,6 +110,10 @@ class Drawing:
         """The canvas, without a leak."""
         return self.blank if self.before is None else show(self.total, self.assembly.composition)
 
+    def look(self) -> Float[Tensor, "*batch N C H W"]:
+        """Return :attr:`canvas`."""
+        return self.canvas
+
     @property
     def looked_at(self) -> bool:
         """Whether somebody looked at it before the last child came."""

@@ -25,6 +25,9 @@ class Nodes:
     patch: Float[Tensor, "*batch N C p p"]
 
 
+Unfolded = tuple[Nodes, Tensor | None]
+"""The children of programs of one level, and what they drew, where a walk has drawn it: ``[*batch N C H W]``."""
+
 EVENT_DIMS = {"z": 1, "action": 1, "pose": 2, "patch": 3}
 """Dimensions to the right of the node dimension."""
 
@@ -68,6 +71,13 @@ def merge_steps(steps: Sequence[Nodes], num_parents: int) -> Nodes:
             for field in fields(Nodes)
         }
     )
+
+
+def merge_unfolded(steps: Sequence[Unfolded], num_parents: int) -> Unfolded:
+    """Interleave what each step of ``num_parents`` programs made of one level; drawn only if all steps have drawn."""
+    drawn = [one for _, one in steps if one is not None]
+    together = interleave(drawn, num_parents, 3) if len(drawn) == len(steps) else None
+    return merge_steps([nodes for nodes, _ in steps], num_parents), together
 
 
 def interleave(steps: Sequence[Tensor], num_parents: int, event_dims: int) -> Tensor:

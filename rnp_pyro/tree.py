@@ -4,7 +4,7 @@ Without feedback a whole level unrolls in one batched call: all programs of all 
 the sequential length is the sum of the levels' steps, not their product.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,7 +22,7 @@ from rnp_pyro.fast.unroll import FASTEST, Execution, default_chunk, unroll
 from rnp_pyro.fold import Assembly, Drawing, PastedChildren, PastedSum, fold, pasted_children
 from rnp_pyro.hypernet import LevelHypernets
 from rnp_pyro.node_scales import NodeScales
-from rnp_pyro.parse import Nodes, Parse, interleave, merge_steps
+from rnp_pyro.parse import Nodes, Parse, Unfolded, merge_steps, merge_unfolded
 from rnp_pyro.patch import PatchDecoder
 from rnp_pyro.precision import own_precision
 from rnp_pyro.program import PlainPrograms, Programs, ProgramState, split_program
@@ -44,10 +44,6 @@ class Place:
     z: Float[Tensor, "*batch N Z"]
     pose: Float[Tensor, "*batch N 2 3"]
     steps: tuple[int, ...] = ()
-
-
-Unfolded = tuple[Nodes, Tensor | None]
-"""Programs' children, and what they drew, where a walk has drawn it."""
 
 
 class Tree(nn.Module):
@@ -217,7 +213,7 @@ class Tree(nn.Module):
             children = merge_steps([child for child, _ in steps], place.z.shape[-2])
             # With feedback each step has unfolded its own children already, to look at them.
             below = tuple(
-                _merge_unfolded(one, place.z.shape[-2]) for one in zip(*(down for _, down in steps), strict=True)
+                merge_unfolded(one, place.z.shape[-2]) for one in zip(*(down for _, down in steps), strict=True)
             )
         if self.feedback is None and level > 1:
             pose = compose_children(place.pose, children.pose)
@@ -254,7 +250,7 @@ class Tree(nn.Module):
         )
         walk: list[tuple[Nodes, tuple[Unfolded, ...]]] = []
         for step in range(assembly.num_steps[0]):
-            context = Context(level - 1, (*place.steps, step), place.pose, identity_pose(z), z, drawing)
+            context = Context(level - 1, (*place.steps, step), place.pose, identity_pose(z), z, drawing.look)
             proposal = programs.propose(state)
             action = draw(site_name("action", context), proposal.action_loc, self._scale("action", level), context)
             pose = self.place(action, level)
@@ -285,13 +281,6 @@ class Tree(nn.Module):
     def _scale(self, kind: str, level: int) -> Float[Tensor, " size"] | None:
         """Return the standard deviation of a kind of site at children of programs of ``level``; None: not random."""
         return None if self.node_scales is None else self.node_scales(kind, level - 1)
-
-
-def _merge_unfolded(steps: Sequence[Unfolded], num_programs: int) -> Unfolded:
-    """Interleave what is below each step's children."""
-    drawn = [one for _, one in steps if one is not None]
-    together = interleave(drawn, num_programs, 3) if len(drawn) == len(steps) else None
-    return merge_steps([nodes for nodes, _ in steps], num_programs), together
 
 
 def _transformed() -> bool:

@@ -13,15 +13,12 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from rnp_pyro.draw import Context, Draw
-from rnp_pyro.fold import Assembly, Drawing
 
 NUM_PARTS, NUM_LEAVES = 3, 2
 SLOPE, WEIGHT = 0.6, 1.3
 BIAS = (0.4, -0.7)
 PART_SCALE, LEAF_SCALE, PIXEL_SCALE = 0.5, 0.3, 0.2
 IMAGE_SHAPE = (1, NUM_PARTS, NUM_LEAVES)
-
-NOWHERE = Assembly((), (), "sum", "bilinear")
 
 
 class LinearTree(nn.Module):
@@ -50,7 +47,7 @@ class LinearTree(nn.Module):
 def place(level: int, step: int, parents: torch.Tensor) -> Context:
     """Return the context of a node that lies nowhere: neither poses nor canvases matter here."""
     blank = parents.new_zeros(*parents.shape[:-1], 2, 3)
-    return Context(level, (step,), blank, blank, parents, Drawing(NOWHERE, blank))
+    return Context(level, (step,), blank, blank, parents, lambda: blank)
 
 
 class LinearTreeModel(PyroModule):
