@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -26,6 +27,9 @@ NO_SETTINGS = ("preset", "resume", "help_all")
 
 MEANT_BEFORE: dict[str, str] = {"model.tree.compress": "false", "invert": "false", "white": "full"}
 """Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
+
+MEANT_BEFORE_INVERSION = {"splits": "mixed"}
+"""Of runs that lack ``invert``, too: a folder's train and test were no splits yet."""
 
 
 def preset_names() -> list[str]:
@@ -80,7 +84,7 @@ def parse_config(
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     given = [f"--config={start}", *arguments, *cleared]
     quiet = [one for one in given if not one.startswith("--print_config")]
-    unnamed = [f"--{name}={value}" for name, value in MEANT_BEFORE.items()] if base else _sizes(_parse(parser, quiet))
+    unnamed = _meant_before(base) if base else _sizes(_parse(parser, quiet))
     values = _parse(parser, [*unnamed, *given])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
@@ -88,6 +92,14 @@ def parse_config(
     names = {field.name for field in fields(Config)}
     others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
     return Config(**{name: getattr(values, name) for name in names}), preset, others
+
+
+def _meant_before(base: Path) -> list[str]:
+    """Return options for what the settings of an older run meant, in force where its file names nothing else."""
+    text = base.read_text(encoding="utf-8", errors="replace") if base.is_file() else ""
+    old = not re.search("^invert:", text, flags=re.MULTILINE)
+    meant = MEANT_BEFORE | (MEANT_BEFORE_INVERSION if old else {})
+    return [f"--{name}={value}" for name, value in meant.items()]
 
 
 def _files(arguments: Sequence[str]) -> list[Path]:
