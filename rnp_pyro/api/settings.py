@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -30,6 +31,9 @@ PLAIN, BEST = ("none", "resnet"), ("state", "ladder")
 
 MEANT_BEFORE: dict[str, str] = {"model.tree.compress": "false", "invert": "false", "white": "full"}
 """Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
+
+MEANT_BEFORE_INVERSION = {"splits": "mixed"}
+"""Of runs that lack ``invert``, too: a folder's train and test were no splits yet."""
 
 
 def preset_names() -> list[str]:
@@ -84,10 +88,7 @@ def parse_config(
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     given = [f"--config={start}", *arguments, *cleared]
     quiet = [one for one in given if not one.startswith("--print_config")]
-    if base:
-        unnamed = [f"--{name}={value}" for name, value in MEANT_BEFORE.items()]
-    else:
-        unnamed = [*_sizes(_parse(parser, quiet)), *_nodes_and_guide(parser, quiet)]
+    unnamed = _meant_before(base) if base else [*_sizes(_parse(parser, quiet)), *_nodes_and_guide(parser, quiet)]
     values = _parse(parser, [*unnamed, *given])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
@@ -95,6 +96,14 @@ def parse_config(
     names = {field.name for field in fields(Config)}
     others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
     return Config(**{name: getattr(values, name) for name in names}), preset, others
+
+
+def _meant_before(base: Path) -> list[str]:
+    """Return options for what the settings of an older run meant, in force where its file names nothing else."""
+    text = base.read_text(encoding="utf-8", errors="replace") if base.is_file() else ""
+    old = not re.search("^invert:", text, flags=re.MULTILINE)
+    meant = MEANT_BEFORE | (MEANT_BEFORE_INVERSION if old else {})
+    return [f"--{name}={value}" for name, value in meant.items()]
 
 
 def _files(arguments: Sequence[str]) -> list[Path]:

@@ -50,6 +50,7 @@ def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 def test_a_second_walk_computes_nothing(make_tree: MakeTree, count_steps: list[int], feedback: bool):
     tree, answers, z = make_tree(feedback=feedback), Answers(), torch.randn(3, 6)
@@ -63,6 +64,7 @@ def test_a_second_walk_computes_nothing(make_tree: MakeTree, count_steps: list[i
     assert tree.memory is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("changed", ["first", "last"])
 def test_another_answer_makes_another_walk(make_tree: MakeTree, feedback: bool, changed: str):
@@ -100,6 +102,7 @@ def test_a_walk_without_gradients_is_not_taken_for_one_with(make_tree: MakeTree)
         assert tree.unfold(z, lambda name, loc, scale, context: loc).at(0).z.requires_grad
 
 
+@pytest.mark.thorough
 def test_gradients_of_two_walks_add_up(make_tree: MakeTree):
     tree, z = make_tree(), torch.randn(3, 6, requires_grad=True)
 
