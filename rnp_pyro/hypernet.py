@@ -165,6 +165,7 @@ class Hypernet(nn.Module):
         self.trunk = nn.Sequential(*layers)
         self.gain = 1 / sqrt(hidden_size)
         self.heads = nn.Linear(hidden_size, shapes.num_parameters)
+        self.kept_rows: tuple[slice, ...] = ()  # of the heads, which training leaves as they are
         _initialise_heads(self.heads, shapes)
 
     def features(self, z: Latent) -> Float[Tensor, "*batch U"]:

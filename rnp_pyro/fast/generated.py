@@ -31,15 +31,28 @@ class HeadInput:
 
 @dataclass(frozen=True)
 class HeadGradient:
-    """Where the gradients of a head's weights and biases are added up, chunk after chunk."""
+    """Where the gradients of a head's weights and biases are added up, chunk after chunk.
+
+    Args:
+        weight: Of the weights.
+        bias: Of the biases.
+        kept_rows: Those that are fixed, whose gradient stays zero.
+    """
 
     weight: Float[Tensor, "P U"]
     bias: Float[Tensor, "P"]
+    kept_rows: tuple[slice, ...] = ()
+
+    def wants(self, rows: slice) -> bool:
+        """Return whether any of these rows, which make one tensor, are to be learned."""
+        return not any(kept.start <= rows.start and rows.stop <= kept.stop for kept in self.kept_rows)
 
 
-def no_gradient(weight: Float[Tensor, "P U"], bias: Float[Tensor, "P"]) -> HeadGradient:
+def no_gradient(
+    weight: Float[Tensor, "P U"], bias: Float[Tensor, "P"], kept_rows: tuple[slice, ...] = ()
+) -> HeadGradient:
     """Start adding up from zero."""
-    return HeadGradient(torch.zeros_like(weight), torch.zeros_like(bias))
+    return HeadGradient(torch.zeros_like(weight), torch.zeros_like(bias), kept_rows)
 
 
 @dataclass(frozen=True)
@@ -137,7 +150,10 @@ def generate_plainly(heads: tuple[HeadInput, HeadInput], shapes: tuple[NetworkSh
 
 
 def add_gradients(
-    errors: Generated, heads: tuple[HeadInput, HeadInput], sums: tuple[HeadGradient | None, HeadGradient | None]
+    errors: Generated,
+    heads: tuple[HeadInput, HeadInput],
+    sums: tuple[HeadGradient | None, HeadGradient | None],
+    wanted: tuple[bool, bool] = (True, True),
 ) -> tuple[Tensor, Tensor]:
     """Carry the error of a chunk's layers back through both heads.
 
@@ -147,26 +163,30 @@ def add_gradients(
         errors: dL/dW of each generated layer.
         heads: What the layers were generated from.
         sums: To which the gradients of the heads' weights and biases are added; None where these are fixed.
+        wanted: Whether the gradient of each head's features is asked for; else it is left at zero.
 
     Returns:
         The gradients of both heads' features.
     """
     gradients = []
-    for head, total, tensors in zip(heads, sums, errors.by_head(), strict=True):
+    for head, total, tensors, asked in zip(heads, sums, errors.by_head(), wanted, strict=True):
         gradient = torch.zeros_like(head.features, dtype=head.weight.dtype)
         for error, rows in zip(tensors, _rows(tensors), strict=True):
             flat = error.flatten(1)
             narrow, weight = flat.to(head.features.dtype), head.weight[rows].to(head.features.dtype)
-            if total is not None:
-                total.bias[rows] += flat.sum(0)
+            learned = total if total is not None and total.wants(rows) else None
+            if learned is not None:
+                learned.bias[rows] += flat.sum(0)
             if narrow.dtype == flat.dtype:
-                gradient.addmm_(flat, weight)
-                if total is not None:
-                    total.weight[rows].addmm_(flat.mT, head.features)
+                if asked:
+                    gradient.addmm_(flat, weight)
+                if learned is not None:
+                    learned.weight[rows].addmm_(flat.mT, head.features)
             else:
-                gradient += narrow @ weight
-                if total is not None:
-                    total.weight[rows] += narrow.mT @ head.features
+                if asked:
+                    gradient += narrow @ weight
+                if learned is not None:
+                    learned.weight[rows] += narrow.mT @ head.features
         gradients.append(gradient.to(head.features.dtype))
     return gradients[0], gradients[1]
 

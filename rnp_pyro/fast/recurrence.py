@@ -40,6 +40,7 @@ class Recurrence:
         gain: Of the squashed action that the encoders see.
         chunk: Programs that are generated and run side by side.
         recompute: See :class:`Execution`.
+        kept_rows: Of each hypernetwork's heads, state and policy, the rows that need no gradient.
     """
 
     shapes: tuple[NetworkShapes, NetworkShapes]
@@ -48,6 +49,7 @@ class Recurrence:
     gain: float
     chunk: int
     recompute: bool
+    kept_rows: tuple[tuple[slice, ...], tuple[slice, ...]] = ((), ())
 
 
 @dataclass(frozen=True)

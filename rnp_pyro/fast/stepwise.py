@@ -9,7 +9,7 @@ Where the gradient itself is to be differentiated (``create_graph``), steps hand
 operations whose derivatives autograd knows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -100,6 +100,7 @@ def generate_stepped(
         settings: What is fixed.
     """
     flat = flatten_batch(z, 1)
+    settings = replace(settings, kept_rows=(state_hypernet.kept_rows, policy_hypernet.kept_rows))
     inputs: list[Tensor] = []
     for hypernet in (state_hypernet, policy_hypernet):
         inputs += [hypernet.features(flat), hypernet.heads.weight, hypernet.heads.bias]
@@ -132,10 +133,11 @@ class _Generate(torch.autograd.Function):
                 return (None, None, *differentiated(partial(_generated_plainly, shapes), inputs, errors))
             heads = _heads(inputs)
             sums = (
-                no_gradient(*inputs[1:3]) if any(wanted[1:3]) else None,
-                no_gradient(*inputs[4:]) if any(wanted[4:]) else None,
+                no_gradient(inputs[1], inputs[2], ctx.settings.kept_rows[0]) if any(wanted[1:3]) else None,
+                no_gradient(inputs[4], inputs[5], ctx.settings.kept_rows[1]) if any(wanted[4:]) else None,
             )
-            state, policy = add_gradients(_all_gradients(ctx.notes, heads, shapes, errors), heads, sums)
+            found = _all_gradients(ctx.notes, heads, shapes, errors)
+            state, policy = add_gradients(found, heads, sums, (wanted[0], wanted[3]))
         weights = [(None, None) if total is None else (total.weight, total.bias) for total in sums]
         return (None, None, state, *weights[0], policy, *weights[1])
 

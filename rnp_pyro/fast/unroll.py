@@ -19,7 +19,7 @@ steps of a chunk at once, with autograd's own gradient. Where the gradient itsel
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -75,6 +75,7 @@ def unroll(
         recurrence: What is fixed for all of them.
     """
     flat = flatten_batch(z, 1)
+    recurrence = replace(recurrence, kept_rows=(state_hypernet.kept_rows, policy_hypernet.kept_rows))
     inputs: list[Tensor] = []
     for hypernet in (state_hypernet, policy_hypernet):
         inputs += [hypernet.features(flat), hypernet.heads.weight, hypernet.heads.bias]
@@ -148,14 +149,16 @@ class _Unroll(torch.autograd.Function):
             if torch.is_grad_enabled():  # create_graph
                 return (None, None, *differentiated(partial(_plainly, recurrence, ctx.num_steps), inputs, errors))
             sums = (
-                no_gradient(*inputs[1:3]) if any(wanted[1:3]) else None,
-                no_gradient(*inputs[4:]) if any(wanted[4:]) else None,
+                no_gradient(inputs[1], inputs[2], recurrence.kept_rows[0]) if any(wanted[1:3]) else None,
+                no_gradient(inputs[4], inputs[5], recurrence.kept_rows[1]) if any(wanted[4:]) else None,
             )
             state, policy = [], []
             by_chunk = zip(*(error.split(recurrence.chunk) for error in errors), strict=True)
             for heads, chunk, chunk_errors in zip(_heads(recurrence, inputs), ctx.chunks, by_chunk, strict=True):
                 found = chunk_gradients(heads, chunk, chunk_errors, recurrence)
-                for features, gradient in zip((state, policy), add_gradients(found, heads, sums), strict=True):
+                for features, gradient in zip(
+                    (state, policy), add_gradients(found, heads, sums, (wanted[0], wanted[3])), strict=True
+                ):
                     features.append(gradient)
         weights = [(None, None) if total is None else (total.weight, total.bias) for total in sums]
         return (None, None, torch.cat(state), *weights[0], torch.cat(policy), *weights[1])
