@@ -174,9 +174,9 @@ class TrainConfig:
     free_bits: float = 0.0
     batch_size: int = 64
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.0
-    lr_warmup: float = 0.02
+    lr_warmup: float = 0.1
     lr_decay: Literal["cosine", "constant"] = "cosine"
     lr_final: float = 0.02
     clip: float = 100.0
