@@ -60,7 +60,7 @@ SPLIT_NAMES = [
 ]
 
 
-@pytest.mark.thorough_after(3)
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("names", SPLIT_NAMES)
 def test_folders_of_splits_are_the_splits(tmp_path, names):
     for at, (name, count) in enumerate(zip(names, (10, 4, 3), strict=True)):
@@ -77,6 +77,7 @@ def test_folders_of_splits_are_the_splits(tmp_path, names):
         assert [file.split("/")[1] for file in part.files] == ["ab"[label] for label in part.labels]
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("layout", ["sets/{split}/{kind}", "{kind}/{split}", "{split}/deep/{kind}/images"])
 def test_splits_and_classes_at_any_depth(tmp_path, layout):
     for at, split in enumerate(("train", "test")):
@@ -220,6 +221,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     "large",
     [
@@ -301,7 +303,7 @@ def test_masks_of_few_values_are_scaled_and_it_is_said(tmp_path, divisor, white)
     assert int(load(tmp_path, white=2 * white).train.max()) in (127, 128)
 
 
-@pytest.mark.thorough_after(3)
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("bits", [10, 12, 14])
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_few_bits_in_16(tmp_path, bits, ending):

@@ -287,6 +287,7 @@ def test_a_coloured_file_is_grey_among_grey_images(tmp_path: Path):
     )
 
 
+@pytest.mark.thorough
 def test_a_run_is_whole_without_the_file(tmp_path: Path, tiny_config: MakeConfig):
     path = picture(tmp_path / "bar.png")
     config = tiny_config(patch_decoder="primitives", primitives=(str(path), "dot"))
