@@ -140,6 +140,9 @@ class TrainConfig:
         steps: Steps to train.
         epochs: Passes through the training images; may be a fraction.
         schedule: A minutes run's schedule.json, replayed step by step instead of any budget.
+        only: Parts to train, with commas between: guide, model, state_hypernet, policy_hypernet, patch_decoder, leak;
+            default: all. All others stay as they start, to the bit.
+        freeze: Parts to keep as they start, to the bit; named in the same way.
         objective: elbo, analytic_kl (the KL of each site in closed form), iwae (the importance-weighted bound of
             num_particles), or iwae_dreg (the same with the doubly reparameterized gradient).
         num_particles: Number of draws from the guide for each image and step, at least 1; for iwae at least 2.
@@ -164,6 +167,8 @@ class TrainConfig:
     steps: int | None = None
     epochs: float | None = None
     schedule: str | None = None
+    only: str | None = None
+    freeze: str | None = None
     objective: str = "elbo"
     num_particles: int = 1
     free_bits: float = 0.0
@@ -215,6 +220,8 @@ class Config:
             same, or the largest that occurs where that is far less, as in masks of 0 and 1.
         run: Directory to write; default: runs/PRESET-DATE-TIME. It must not exist.
         seed: Seed of weights, batches and noise.
+        init: Run whose trained weights this one starts from, wherever name and shape agree; trees may differ in depth.
+        init_parts: Parts to take from there, with commas between, as in train.only; default: all.
         model: The generative program.
         guide: The posterior program.
         train: Optimisation.
@@ -230,6 +237,8 @@ class Config:
     white: float | Literal["auto", "full"] = "auto"
     run: str | None = None
     seed: int = 0
+    init: str | None = None
+    init_parts: str | None = None
     model: ModelConfig = field(default_factory=ModelConfig)
     guide: GuideConfig = field(default_factory=GuideConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

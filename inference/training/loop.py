@@ -25,6 +25,7 @@ from inference.objectives.elbo import Terms
 from inference.refinement import refined
 from inference.training.devices import averaged, for_devices
 from inference.training.gradient import clipped_gradient, make_optimizer
+from inference.training.parts import trained_parts
 from inference.training.schedule import Progress, rates
 from inference.training.task import Observer, Outcome, Task, Weights
 from inference.training.window import Window
@@ -63,7 +64,7 @@ def train(
         UserError: If the loss or its gradient is no longer finite; the state before that step has been saved. Or if
             the bound of the validation images is not finite. Nothing is saved then, and an earlier checkpoint stays.
     """
-    with pyro.get_param_store().scope():
+    with pyro.get_param_store().scope(), trained_parts(config, task.model, task.guide):
         return _Run(task, config, progress, fabric, observer, resumed).to_end()
 
 
@@ -109,6 +110,7 @@ class _Run:
         saved_at, stopped = self.seconds, False
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Encountered NaN", UserWarning)  # _check_finite says it, and stops
+            warnings.filterwarnings("ignore", ".*was not registered in the param store", UserWarning)  # kept parts
             validates = True  # shapes and supports are the same in each step; checking takes a quarter of a step
             while (now := self._now()) < 1 and not stopped:
                 with pyro.validation_enabled(validates):

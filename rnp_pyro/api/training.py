@@ -8,10 +8,13 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from inference.training.loop import check_batch_size, train
+from inference.training.parts import check_parts
 from inference.training.schedule import Progress, check_schedule, make_progress
 from inference.training.task import Outcome, Task
 from rnp_pyro.api.devices import launch
+from rnp_pyro.api.initial import Started, start_from
 from rnp_pyro.api.observer import RunObserver
+from rnp_pyro.api.opening import load, read_settings
 from rnp_pyro.api.pair import Pair, build_pair
 from rnp_pyro.api.record import DataRecord, differences, read_record, record_of, write_record
 from rnp_pyro.api.report import draw_figures, measure, summary
@@ -89,21 +92,28 @@ def train_run(
     recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
     config = config if resume else start_like(config, data.train)
     pair = build_pair(weights_to_come(config) if resume else config, data.image_shape)
+    started = None if resume else _start(config, pair)
+    check_parts(config.train, pair.model, pair.amortized)
     progress = make_progress(config.train, len(data.train), recorded)
     record = record_of(data)
     if resume and path is not None:
         _check_unchanged(path, data)
+        _check_same_parts(path, config)
     fabric = launch(config.fabric)
     check_batch_size(config.train, fabric.world_size)
     resumed = _load_resumed(path, pair, progress) if resume and path is not None else None
     if fabric.is_global_zero:
         for note in data.notes:
             print(f"note: {note}", file=sys.stderr)
+        for line in started.lines() if started is not None else []:
+            print(line, file=sys.stderr)
     if path is not None and fabric.is_global_zero:
         if not resume:
             create_run(path)
         write_settings(config, path / CONFIG)
         write_record(record, path)
+        if started is not None:
+            started.write(path)
     fabric.barrier()
     validation = pair.prepare_fixed(data.validation[: config.train.validation_images])
     task = Task(pair.model, pair.amortized, data.train, validation, pair.prepare, config.seed, pair.refinement)
@@ -121,6 +131,31 @@ def _read_schedule(path: Path) -> list[float]:
     if not isinstance(progress, list) or not progress or not all(isinstance(now, int | float) for now in progress):
         raise UserError(f"expected the schedule.json of a run trained by --train.minutes, got {path}")
     return progress
+
+
+def _start(config: Config, pair: Pair) -> Started | None:
+    """Take another run's weights, if the settings name one."""
+    if config.init is None:
+        if config.init_parts is not None:
+            raise UserError("--init_parts names what to take from another run: name it with --init RUN")
+        return None
+    return start_from(pair, load(Path(config.init)), config.init_parts)
+
+
+def _check_same_parts(path: Path, config: Config) -> None:
+    """Refuse to go on with other parts: the optimizer's state is that of those which the run trains."""
+    before = read_settings(path)
+    for option, was, now in (
+        ("--train.only", before.train.only, config.train.only),
+        ("--train.freeze", before.train.freeze, config.train.freeze),
+        ("--init", before.init, config.init),
+        ("--init_parts", before.init_parts, config.init_parts),
+    ):
+        if was != now:
+            raise UserError(
+                f"--resume goes on with what {path} trains, and {option} differs from its own: leave it out, or begin "
+                f"a new run with --init {path}"
+            )
 
 
 def _check_unchanged(path: Path, data: ImageData) -> None:

@@ -15,7 +15,7 @@ from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.tree import Tree
 
-SUBJECTS = {"rnp2", "rnp2 plain loop", "rnp3", "reference", "vae"}
+SUBJECTS = {"rnp2", "rnp2 plain loop", "rnp2 ladder", "rnp2 feedback", "rnp3", "reference", "vae"}
 
 
 @pytest.mark.thorough
@@ -30,7 +30,7 @@ def test_keys_and_table(call, tmp_path):
     assert any("times the plain loop's rate" in line for line in lines)
     assert numbers["exponents"] == {}
     assert {"processor", "threads", "precision", "torch", "python"} <= set(numbers["machine"])
-    assert [line.split(" | ")[0] for line in lines[4:9]] == [f"| {name}" for name in SETTINGS]
+    assert [line.split(" | ")[0] for line in lines[4 : 4 + len(SUBJECTS)]] == [f"| {name}" for name in SETTINGS]
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 

@@ -96,9 +96,11 @@ def test_one_walk_for_guide_and_model_changes_no_gradient(
 def test_programs_are_generated_once(make_pair: MakePair, images: torch.Tensor):
     model, guide = make_pair(guide="ladder")
     calls: list[int] = []
-    model.decoder.hypernets.register_forward_hook(lambda module, inputs, output: calls.append(inputs[1]))
+    (hypernet,) = model.decoder.hypernets.state_hypernets
+    hypernet.trunk.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
     elbo_terms(model, guide, images, seed=0)
-    assert calls == [2, 1]
+    num_parts = model.decoder.num_steps(2)
+    assert calls == [len(images), num_parts * len(images)]
     assert model.decoder.memory is None
 
 

@@ -41,11 +41,42 @@ def write(tmp_path: Path):
 
 
 def test_the_presets():
-    assert preset_names() == ["authors-mnist", "mnist", "paper-mnist", "quickstart"]
+    assert preset_names() == ["authors-mnist", "mnist", "paper-mnist", "quickstart", "root-only"]
 
 
-def test_quickstart_is_the_default_and_says_the_defaults():
-    assert parse() == parse("--preset=quickstart") == Config()
+def with_ladder(config: Config) -> Config:
+    """The same with what is random at nodes and the guide as they are where nobody names them."""
+    model, guide = replace(config.model, node_latents="state"), replace(config.guide, name="ladder")
+    return replace(config, model=model, guide=guide)
+
+
+def test_quickstart_is_the_default_and_root_only_is_the_papers():
+    assert parse() == parse("--preset=quickstart") == with_ladder(Config())
+    assert parse("--preset=root-only") == Config()
+
+
+@pytest.mark.parametrize(
+    ("given", "nodes", "guide"),
+    [
+        ([], "state", "ladder"),
+        (["--preset=mnist"], "state", "ladder"),
+        (["--preset=paper-mnist"], "none", "resnet"),
+        (["--model.name=vae"], "none", "resnet"),
+        (["--guide.name=flow"], "none", "flow"),
+        (["--guide.name=ladder"], "state", "ladder"),
+        (["--model.node_latents=none"], "none", "resnet"),
+        (["--model.node_latents=both"], "both", "ladder"),
+        (["--model.node_latents=both", "--guide.name=resnet"], "both", "resnet"),
+    ],
+    ids=str,
+)
+def test_nodes_and_guide_follow_each_other(given, nodes, guide):
+    config = parse(*given)
+    assert (config.model.node_latents, config.guide.name) == (nodes, guide)
+
+
+def test_a_file_names_nodes_and_guide_too(write):
+    assert parse(f"--config={write('guide: {name: full_rank}')}").model.node_latents == "none"
 
 
 @pytest.mark.thorough
@@ -75,7 +106,7 @@ def test_presets_say_what_the_issue_says():
     assert paper.model.tree.feedback
     assert (authors.model.latent_size, authors.model.tree.num_steps) == (16, (4, 4))
     assert authors.model.pixel_scale**2 == pytest.approx(0.1)
-    assert replace(mnist, data="mnist-sample", train=replace(mnist.train, minutes=5.0)) == Config()
+    assert replace(mnist, data="mnist-sample", train=replace(mnist.train, minutes=5.0)) == with_ladder(Config())
 
 
 @pytest.mark.thorough_after(2)

@@ -37,13 +37,13 @@ def nodes_of(parse: Parse) -> list[torch.Tensor]:
 
 @pytest.fixture
 def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The levels at which the engine computed something."""
+    """One number for each time the engine computed something."""
     calls: list[int] = []
-    for name in ("generate", "propose", "place"):
+    for name in ("generate", "decode_patch", "place"):
         original = getattr(Tree, name)
 
         def counted(self: Tree, *arguments: object, original: Callable = original) -> object:
-            calls.append(arguments[-1])  # type: ignore[arg-type]
+            calls.append(len(arguments))
             return original(self, *arguments)
 
         monkeypatch.setattr(Tree, name, counted)

@@ -15,7 +15,7 @@ from rnp_pyro.fast.recurrence import Recurrence
 from rnp_pyro.fast.unroll import CACHE, _Unroll, default_chunk, unroll
 from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.patches.dense import Dense
-from rnp_pyro.program import network_shapes, run, split_program
+from rnp_pyro.program import PlainPrograms, network_shapes, run, split_program
 from rnp_pyro.tree import Tree
 
 PATCH = Dense((5, 1, 1), latent_size=3, hidden_size=4, paint=Paint("sigmoid"))
@@ -50,8 +50,9 @@ def parameters(hypernets: Pair) -> list[torch.nn.Parameter]:
 def loop(hypernets: Pair, z: torch.Tensor, recurrence: Recurrence, num_steps: int = STEPS) -> Outputs:
     """The same steps one by one, with autograd's own gradients."""
     params = split_program(*(hypernet(z) for hypernet in hypernets), recurrence.shapes)
-    children, actions = run(params, num_steps, recurrence.activations, recurrence.gain)
-    return children, actions, recurrence.patch_decoder(params.state_params.decoder, children)
+    programs = PlainPrograms(params, recurrence.activations, recurrence.gain)
+    children, actions = run(programs, num_steps)
+    return children, actions, recurrence.patch_decoder(programs.decoder, children)
 
 
 def weighted(outputs: Outputs) -> torch.Tensor:
