@@ -16,7 +16,7 @@ from rnp_pyro.build import build_tree, weights_to_come
 from rnp_pyro.config import Config, ModelConfig, TreeConfig
 from rnp_pyro.draw import mean
 from rnp_pyro.errors import UserError
-from rnp_pyro.hypernet import Matrix
+from rnp_pyro.heads import Matrix
 from rnp_pyro.patch import PatchDecoder
 from rnp_pyro.patches import PATCH_DECODERS
 from rnp_pyro.patches.conv import Conv
