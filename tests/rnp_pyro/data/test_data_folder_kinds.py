@@ -458,3 +458,31 @@ def test_classes_from_before_folders_were_splits(tmp_path):
     assert data.class_names == ("test", "train")
     assert data.test_labels is not None
     assert sorted(data.test_labels.tolist()) == [0, 1]
+
+
+def test_masks_beside_their_images_are_said(tmp_path):
+    fill(tmp_path / "images")
+    fill(tmp_path / "masks")
+    (note,) = (note for note in load(tmp_path).notes if "masks" in note and "name the folder of the images" in note)
+    assert note.startswith("the folder 'masks' has a file for each of 'images'")
+    (tmp_path / "other").mkdir()
+    fill(tmp_path / "other" / "masks", 12)
+    fill(tmp_path / "other" / "faces", 12, start=50)  # a class of carnival masks
+    assert not [note for note in load(tmp_path / "other").notes if "a file for each" in note]
+
+
+def test_what_is_no_folder_is_named_as_what_it_is(tmp_path):
+    fill(tmp_path / "set", 4)
+    np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
+    (tmp_path / "a.zip").touch()
+    assert f"name it as array:{tmp_path / 'a.npy'}" in refused(tmp_path / "a.npy")
+    assert "unpack it" in refused(tmp_path / "a.zip")
+    assert f"name the folder that it is in, folder:{tmp_path / 'set'}" in refused(tmp_path / "set" / "000.png")
+    for name, told in (
+        (str(tmp_path / "set"), f"name it as folder:{tmp_path / 'set'}"),
+        (str(tmp_path / "a.npy"), f"name it as array:{tmp_path / 'a.npy'}"),
+        (f"array:{tmp_path / 'set' / '000.png'}", f"name the folder of your images, folder:{tmp_path / 'set'}"),
+    ):
+        with pytest.raises(UserError) as caught:
+            load_images(name)
+        assert told in str(caught.value)
