@@ -13,6 +13,7 @@ from numpy.lib import format as npy
 
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
+from rnp_pyro.pictures.formats import ENDINGS
 
 SINGLE = "images"
 """Key of a ``.npy`` file's only array."""
@@ -60,10 +61,9 @@ def read_array_file(path: Path) -> dict[str, np.ndarray]:
             f"expected a whole .npy or .npz file, got {str(path)!r}, which is truncated or damaged "
             f"({one_line(error)}): write it again"
         ) from error
-    raise UserError(
-        f"expected a .npy or .npz file, got {str(path)!r}, whose content is neither: write it with numpy.save or "
-        "numpy.savez"
-    )
+    image = path.suffix.lower() in ENDINGS
+    way_on = f"name the folder of your images, folder:{path.parent}" if image else "write it with numpy.save or savez"
+    raise UserError(f"expected a .npy or .npz file, got {str(path)!r}, whose content is neither: {way_on}")
 
 
 def _read_archive(file: BufferedIOBase, name: str) -> dict[str, np.ndarray]:

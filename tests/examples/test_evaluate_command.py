@@ -217,6 +217,7 @@ def test_weights_that_are_not_finite(refuse, finished):
     assert "has no finite likelihood" in refuse(finished, "--particles=2")
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -138,6 +138,7 @@ def test_resuming_from_a_damaged_checkpoint(call, finished, content):
     assert unchanged(finished, call, "--train.steps=6").startswith(f"cannot load the checkpoint {checkpoint}")
 
 
+@pytest.mark.thorough
 def test_resuming_from_a_checkpoint_of_something_else(call, finished):
     torch.save({"something": torch.ones(2)}, finished / "checkpoint.pt")
     assert "is damaged or of another model" in unchanged(finished, call, "--train.steps=6")
@@ -150,6 +151,7 @@ def test_resuming_with_another_start(call, finished, option):
     assert message.startswith(f"--resume continues {finished} with its own settings")
 
 
+@pytest.mark.thorough
 def test_resuming_without_a_checkpoint(call, finished):
     (finished / "checkpoint.pt").unlink()
     assert "found none" in unchanged(finished, call, "--train.steps=6")

@@ -176,6 +176,7 @@ def test_a_budget_on_the_command_line_replaces_a_file_s(write, order):
     assert budget(parse(*[f"--config={file}", "--train.steps=9"][::order])) == {"steps": 9}
 
 
+@pytest.mark.thorough
 def test_two_budgets_remain_two(write):
     """They are refused where the budget is used."""
     assert budget(parse("--train.steps=9", "--train.epochs=1")) == {"steps": 9, "epochs": 1}
