@@ -5,17 +5,20 @@ Nothing here imports torch: help, and an option that is refused, are answered at
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from rnp_pyro.api.places import check_packages, print_anything
+from rnp_pyro.api.places import check_packages, drop_output, print_anything
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.settings import make_parser as make_parser
-from rnp_pyro.errors import UserError
+from rnp_pyro.errors import ReportedError, UserError
 from rnp_pyro.messages import one_line
 
 Settings = TypeVar("Settings")
@@ -27,12 +30,19 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
     """Run a command, by default on the process's arguments; bad input ends in one line and exit status 2."""
     print_anything()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what examples/__init__.py took away
     try:
         command(sys.argv[1:] if arguments is None else arguments)
+    except ReportedError:
+        sys.exit(2)
     except UserError as error:
         _fail(one_line(error))
     except ArgumentError as error:
         _fail(plain(str(error)) + "; see --help")
+    except BrokenPipeError:  # whoever read what is printed has seen enough, as head does
+        drop_output()
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         file = error.filename2 or error.filename
         if file is None and error.errno not in FULL:  # no file of the user's: a mistake of ours
@@ -41,6 +51,20 @@ def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str
         _fail(f"cannot {doing}{'' if file is None else f' {file}'}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@contextmanager
+def interrupted_silently() -> Iterator[None]:
+    """Let Ctrl-C end the process at once, without a word, while packages are imported: nothing is there to clean up."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def add_run(parser: ArgumentParser, data: bool = True) -> None:

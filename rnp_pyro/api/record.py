@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from rnp_pyro.checkpoint import RECORD as RECORD
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.data import ImageData
 from rnp_pyro.data.identity import fingerprint
 from rnp_pyro.data.image_data import SPLITS, Appearance
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import ByteImages
-
-RECORD = "data.json"
 
 Ink = Literal["bright", "dark"]
 

@@ -70,7 +70,7 @@ def _read_archive(file: BufferedIOBase, name: str) -> dict[str, np.ndarray]:
     """Read all members; their sizes are added up before the first is read."""
     with zipfile.ZipFile(file) as archive:
         members = [one for one in archive.infolist() if not one.is_dir()]
-        _check_memory(sum(one.file_size for one in members), name)
+        check_memory(sum(one.file_size for one in members), name)
         arrays = {}
         for member in members:
             key = member.filename.removesuffix(".npy")
@@ -106,14 +106,14 @@ def _read_array(content: BufferedIOBase | IO[bytes], size: int, name: str, key: 
         raise ValueError(
             f"{key} of shape {list(shape)} should take {count * dtype.itemsize} bytes, and {held} are there"
         )
-    _check_memory(held, name)
+    check_memory(held, name)
     array = np.frombuffer(bytearray(content.read(held)), dtype)  # a copy that can be written to
     if array.size != count:
         raise ValueError(f"{key} of shape {list(shape)} is cut off")
     return array.reshape(shape[::-1]).T if by_columns else array.reshape(shape)
 
 
-def _check_memory(size: int, name: str) -> None:
+def check_memory(size: int, name: str) -> None:
     """Refuse what does not fit into this machine's memory.
 
     Raises:

@@ -53,6 +53,8 @@ def test_a_log_has_a_line_for_each_validation(tmp_path, capsys):
     observer.row(ROW)
     assert capsys.readouterr() == ("", "")
     observer.row({**ROW, **VALIDATION})
+    assert capsys.readouterr() == ("", ""), "saving precedes printing"
+    observer.save({"step": 25})
     out, err = capsys.readouterr()
     assert out == "   1.5 min  -ELBO 120.0, KL 12.5 nats, 600 images/s, validation -ELBO 118.0\n"
     assert err == ""
