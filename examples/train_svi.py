@@ -14,8 +14,8 @@ from jsonargparse import ArgumentParser
 
 from examples.shared.cli import interrupted_silently, run_command
 from examples.shared.memory import keep_freed_memory
-from rnp_pyro.api.places import tell
 from rnp_pyro.api.settings import config_parser, parse_config, take_option, takes
+from rnp_pyro.api.telling import tell
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 

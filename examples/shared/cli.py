@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from rnp_pyro.api.places import check_packages, drop_output, print_anything
+from rnp_pyro.api.places import check_packages, print_anything
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.settings import make_parser as make_parser
 from rnp_pyro.errors import ReportedError, UserError
@@ -40,9 +40,6 @@ def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str
         _fail(one_line(error))
     except ArgumentError as error:
         _fail(plain(str(error)) + "; see --help")
-    except BrokenPipeError:  # whoever read what is printed has seen enough, as head does
-        drop_output()
-        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         file = error.filename2 or error.filename
         if file is None and error.errno not in FULL:  # no file of the user's: a mistake of ours

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from inference.training.task import COLUMNS
 from rnp_pyro.api.notebook import hide_bar
-from rnp_pyro.api.places import tell
+from rnp_pyro.api.telling import tell
 from rnp_pyro.checkpoint import CHECKPOINT, CHECKPOINT_BEFORE, METRICS, MetricsFile, save_checkpoint
 from rnp_pyro.errors import UserError
 

@@ -67,21 +67,3 @@ def print_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
             reconfigure(errors="backslashreplace")
-
-
-def tell(text: str) -> None:
-    """Print a line at once, if there is still somebody to read it: work must not end because a reader went away."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        drop_output()
-    except (OSError, ValueError):  # a terminal that was closed, a log on a full disk
-        pass
-
-
-def drop_output() -> None:
-    """Send what is still printed nowhere, since its reader went away; the interpreter's last flush would fail too."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
