@@ -25,7 +25,7 @@ TINY = (
 SERVER: Any = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["examples.train_svi", "rnp_pyro.api.training", "rnp_pyro.api.data"])
 
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds that a command may take."""
 
 

@@ -111,6 +111,7 @@ def train_run(
         check_unchanged(path, data)
     fabric = launch(config.fabric)
     check_batch_size(config.train, fabric.world_size)
+    path = fabric.broadcast(path)  # a name by the time is each process's own
 
     def begin() -> dict[str, Any] | None:
         """Take the folder, and find what to go on from, before anything of a run in it is replaced."""
