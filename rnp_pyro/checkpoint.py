@@ -25,6 +25,7 @@ from rnp_pyro.writing import write_atomically as write_atomically
 
 CONFIG = "config.yaml"
 RECORD = "data.json"
+INIT = "init.json"
 METRICS = "metrics.csv"
 SUMMARY = "summary.json"
 SCHEDULE = "schedule.json"
@@ -72,7 +73,7 @@ def is_unbegun(path: Path) -> bool:
         names = {one.name for one in path.iterdir() if not one.name.endswith(PARTIAL)}
     except OSError:
         return False
-    if not names <= {LOCK, CONFIG, RECORD, METRICS, CHECKPOINT, "tensorboard"}:
+    if not names <= {LOCK, CONFIG, RECORD, INIT, METRICS, CHECKPOINT, "tensorboard"}:
         return False
     return CHECKPOINT not in names or (is_whole(path / CHECKPOINT) and load_checkpoint(path / CHECKPOINT)["step"] == 0)
 

@@ -4,7 +4,15 @@ from dataclasses import dataclass, field
 from math import pi
 from typing import Literal
 
-from rnp_pyro.choices import Composition, Interpolation, NodeLatents, PatchActivation, Sharing, StateActivation
+from rnp_pyro.choices import (
+    Composition,
+    Interpolation,
+    NodeLatents,
+    PatchActivation,
+    Sharing,
+    Splits,
+    StateActivation,
+)
 
 LikelihoodName = Literal["auto", "normal", "bernoulli", "continuous_bernoulli"]
 PartTermTarget = Literal["zoomed", "pasted"]
@@ -132,6 +140,9 @@ class TrainConfig:
         steps: Steps to train.
         epochs: Passes through the training images; may be a fraction.
         schedule: A minutes run's schedule.json, replayed step by step instead of any budget.
+        only: Parts to train, with commas between: guide, model, state_hypernet, policy_hypernet, patch_decoder, leak;
+            default: all. All others stay as they start, to the bit.
+        freeze: Parts to keep as they start, to the bit; named in the same way.
         objective: elbo, analytic_kl (the KL of each site in closed form), iwae (the importance-weighted bound of
             num_particles), or iwae_dreg (the same with the doubly reparameterized gradient).
         num_particles: Number of draws from the guide for each image and step, at least 1; for iwae at least 2.
@@ -158,6 +169,8 @@ class TrainConfig:
     steps: int | None = None
     epochs: float | None = None
     schedule: str | None = None
+    only: str | None = None
+    freeze: str | None = None
     objective: str = "elbo"
     num_particles: int = 1
     free_bits: float = 0.0
@@ -206,12 +219,16 @@ class Config:
         data_dir: Folder of the full data sets; default: the environment variable RNP_DATA, else a cache in the home.
         image_size: Rows and columns that images are resized to, pixels.
         mixed_sizes: Accept a folder whose images differ in size: each is resized and centred.
+        splits: How a folder's images are divided: named, by its folders train, test and val where there are some; or
+            mixed, as in runs from before these were splits.
         invert: Exchange dark and bright, since parts are painted bright on black; auto: for your own grey images with
             dark ink on a bright ground.
         white: The value of your own images' pixels that counts as white; full: the largest of their type; auto: the
             same, or the largest that occurs where that is far less, as in masks of 0 and 1.
         run: Directory to write; default: runs/PRESET-DATE-TIME. It must not exist.
         seed: Seed of weights, batches and noise.
+        init: Run whose trained weights this one starts from, wherever name and shape agree; trees may differ in depth.
+        init_parts: Parts to take from there, with commas between, as in train.only; default: all.
         model: The generative program.
         guide: The posterior program.
         train: Optimisation.
@@ -222,10 +239,13 @@ class Config:
     data_dir: str | None = None
     image_size: int = 28
     mixed_sizes: bool = False
+    splits: Splits = "named"
     invert: bool | Literal["auto"] = "auto"
     white: float | Literal["auto", "full"] = "auto"
     run: str | None = None
     seed: int = 0
+    init: str | None = None
+    init_parts: str | None = None
     model: ModelConfig = field(default_factory=ModelConfig)
     guide: GuideConfig = field(default_factory=GuideConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

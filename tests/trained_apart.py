@@ -19,6 +19,7 @@ TINY = (
     "--model.tree.patch_size=4", "--model.tree.hidden_size=8", "--model.tree.hypernet_size=8",
     "--model.tree.hypernet_layers=3", "--train.batch_size=8", "--train.log_every=1", "--train.validation_images=4",
     "--train.checkpoint_minutes=1e-9", "--fabric.accelerator=cpu", "--fabric.devices=1",
+    "--model.node_latents=none", "--guide.name=resnet",
 )  # fmt: skip
 """A tiny model that saves after every step, so that most moments are moments of saving."""
 

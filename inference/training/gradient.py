@@ -60,4 +60,5 @@ def clip_gradient(fabric: Fabric, loss: nn.Module, optimizer: Optimizer, limit: 
 def make_optimizer(config: TrainConfig, weights: nn.Module) -> Optimizer:
     """Build the optimizer that the settings name."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return kind(weights.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    trained = [one for one in weights.parameters() if one.requires_grad]  # kept parts take no state
+    return kind(trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)

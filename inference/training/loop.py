@@ -26,6 +26,7 @@ from inference.objectives.elbo import Terms
 from inference.refinement import refined
 from inference.training.devices import averaged, for_devices, largest, unsynchronised
 from inference.training.gradient import add_gradient, clip_gradient, make_optimizer
+from inference.training.parts import trained_parts
 from inference.training.schedule import Progress, Rates, rates
 from inference.training.task import NotFiniteError, Observer, Outcome, Task, Weights
 from inference.training.union import TakeRows, rows_of_part
@@ -66,7 +67,7 @@ def train(
             The state before that step is saved where its bound says that its weights had not run away by then.
         UserError: If a program refuses a step; the state before it is saved likewise.
     """
-    with pyro.get_param_store().scope():
+    with pyro.get_param_store().scope(), trained_parts(config, task.model, task.guide):
         return _Run(task, config, progress, fabric, observer, resumed).to_end(begins=resumed is None)
 
 
@@ -124,6 +125,7 @@ class _Run:
             self._save()  # so that a run which is ended before its first minute can be gone on with
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Encountered NaN", UserWarning)  # _check_finite says it, and stops
+            warnings.filterwarnings("ignore", ".*was not registered in the param store", UserWarning)  # kept parts
             validates = True  # shapes and supports are the same in each step; checking takes a quarter of a step
             while (now := self._now()) < 1 and not stopped:
                 with pyro.validation_enabled(validates):

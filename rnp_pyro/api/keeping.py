@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from lightning_fabric import Fabric
 
 from inference.training.schedule import Progress
+from rnp_pyro.api.opening import read_settings
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.record import differences, read_record
 from rnp_pyro.checkpoint import (
@@ -21,6 +22,7 @@ from rnp_pyro.checkpoint import (
     load_newest_checkpoint,
     read_object,
 )
+from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.errors import ReportedError, UserError
 from rnp_pyro.lock import only_writer
@@ -71,6 +73,11 @@ def hold_run(held: ExitStack, path: Path, resume: bool) -> None:
         remove_leftovers(folder)
 
 
+def has_begun(run: Path) -> bool:
+    """Return whether a run has something to go on from; it has from its first second on."""
+    return any((run / name).exists() for name in (CHECKPOINT, CHECKPOINT_BEFORE, SUMMARY))
+
+
 def load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any] | None:
     """Load the checkpoint of a run that can go on, and try it on the pair before anything is written.
 
@@ -80,7 +87,7 @@ def load_resumed(run: Path, pair: Pair, progress: Progress) -> dict[str, Any] | 
     Raises:
         UserError: If it is damaged, of another model, or of a run that has used up its budget.
     """
-    if not any((run / name).exists() for name in (CHECKPOINT, CHECKPOINT_BEFORE, SUMMARY)):
+    if not has_begun(run):
         return None
     state, note = load_newest_checkpoint(run)
     try:
@@ -116,6 +123,22 @@ def check_unchanged(path: Path, data: ImageData) -> None:
             f"{data.name} is not what the run {path} began with ({'; '.join(differing)}): put it back as it was, say "
             "with --data where it is now, or begin a new run"
         )
+
+
+def check_same_parts(path: Path, config: Config) -> None:
+    """Refuse to go on with other parts: the optimizer's state is that of those which the run trains."""
+    before = read_settings(path)
+    for option, was, now in (
+        ("--train.only", before.train.only, config.train.only),
+        ("--train.freeze", before.train.freeze, config.train.freeze),
+        ("--init", before.init, config.init),
+        ("--init_parts", before.init_parts, config.init_parts),
+    ):
+        if was != now:
+            raise UserError(
+                f"--resume goes on with what {path} trains, and {option} differs from its own: leave it out, or begin "
+                f"a new run with --init {path}"
+            )
 
 
 LOST = ("gloo", "nccl", "connection", "peer", "socket")

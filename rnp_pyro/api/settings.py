@@ -1,6 +1,7 @@
 """Settings from files and options: presets, a run's ``config.yaml``, and values by name."""
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -24,8 +25,15 @@ DEFAULT_PRESET = "quickstart"
 NO_SETTINGS = ("preset", "resume", "help_all")
 """Options for the command line alone: see :func:`take_option`."""
 
+NODES, GUIDE = "model.node_latents", "guide.name"
+PLAIN, BEST = ("none", "resnet"), ("state", "ladder")
+"""What is random at nodes, and the guide: the paper's, and the better one, which is the default of the commands."""
+
 MEANT_BEFORE: dict[str, str] = {"model.tree.compress": "false", "invert": "false", "white": "full"}
 """Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
+
+MEANT_BEFORE_INVERSION = {"splits": "mixed"}
+"""Of runs that lack ``invert``, too: a folder's train and test were no splits yet."""
 
 
 def preset_names() -> list[str]:
@@ -80,7 +88,7 @@ def parse_config(
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     given = [f"--config={start}", *arguments, *cleared]
     quiet = [one for one in given if not one.startswith("--print_config")]
-    unnamed = [f"--{name}={value}" for name, value in MEANT_BEFORE.items()] if base else _sizes(_parse(parser, quiet))
+    unnamed = _meant_before(base) if base else [*_sizes(_parse(parser, quiet)), *_nodes_and_guide(parser, quiet)]
     values = _parse(parser, [*unnamed, *given])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
@@ -88,6 +96,14 @@ def parse_config(
     names = {field.name for field in fields(Config)}
     others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
     return Config(**{name: getattr(values, name) for name in names}), preset, others
+
+
+def _meant_before(base: Path) -> list[str]:
+    """Return options for what the settings of an older run meant, in force where its file names nothing else."""
+    text = base.read_text(encoding="utf-8", errors="replace") if base.is_file() else ""
+    old = not re.search("^invert:", text, flags=re.MULTILINE)
+    meant = MEANT_BEFORE | (MEANT_BEFORE_INVERSION if old else {})
+    return [f"--{name}={value}" for name, value in meant.items()]
 
 
 def _files(arguments: Sequence[str]) -> list[Path]:
@@ -113,6 +129,24 @@ def _sizes(values: Namespace) -> list[str]:
         f"--model.tree.canvas_sizes={list(canvas_sizes_for(size, levels))}",
         f"--model.tree.patch_size={patch_size_for(size, levels)}",
     ]
+
+
+def _nodes_and_guide(parser: ArgumentParser, given: Sequence[str]) -> list[str]:
+    """Return options for what is random at nodes and for the guide: each follows the other where only one is named.
+
+    Where neither is, nodes have random states, which the ladder infers; the vae has no nodes.
+    """
+    one, other = (
+        _parse(parser, [f"--{NODES}={nodes}", f"--{GUIDE}={guide}", *given]) for nodes, guide in (PLAIN, BEST)
+    )
+    named = ((attrgetter(name)(one), attrgetter(name)(other)) for name in (NODES, GUIDE))
+    nodes, guide = (first if first == second else None for first, second in named)
+    if guide is None:
+        none_random = nodes == "none" or (nodes is None and one.model.name != "rnp")
+        guide = PLAIN[1] if none_random else BEST[1]
+    if nodes is None:
+        nodes = BEST[0] if guide == BEST[1] else PLAIN[0]
+    return [f"--{NODES}={nodes}", f"--{GUIDE}={guide}"]
 
 
 def preset_file(name: str) -> Path:

@@ -11,11 +11,23 @@ from lightning_fabric import Fabric
 
 from inference.training.devices import largest
 from inference.training.loop import check_batch_size, train
+from inference.training.parts import check_parts
 from inference.training.schedule import check_schedule, make_progress
 from inference.training.task import NotFiniteError, Outcome, Task
 from rnp_pyro.api.devices import launch
-from rnp_pyro.api.keeping import Attempts, by_the_first, check_unchanged, hold_run, load_resumed, one_line_for_all
+from rnp_pyro.api.initial import Started, start_from
+from rnp_pyro.api.keeping import (
+    Attempts,
+    by_the_first,
+    check_same_parts,
+    check_unchanged,
+    has_begun,
+    hold_run,
+    load_resumed,
+    one_line_for_all,
+)
 from rnp_pyro.api.observer import RunObserver
+from rnp_pyro.api.opening import load
 from rnp_pyro.api.pair import Pair, build_pair
 from rnp_pyro.api.record import DataRecord, record_of, write_record
 from rnp_pyro.api.report import draw_figures, measure, summary
@@ -103,12 +115,16 @@ def train_run(
     check_limits(config)
     check_schedule(config.train)
     recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
-    config = config if resume else start_like(config, data.train)
-    pair = build_pair(weights_to_come(config) if resume else config, data.image_shape)
+    begun = resume and path is not None and has_begun(path)
+    config = config if begun else start_like(config, data.train)
+    pair = build_pair(weights_to_come(config) if begun else config, data.image_shape)
+    started = None if begun else _start(config, pair)
+    check_parts(config.train, pair.model, pair.amortized)
     progress = make_progress(config.train, len(data.train), recorded)
     record = record_of(data)
     if resume and path is not None:
         check_unchanged(path, data)
+        check_same_parts(path, config)
     fabric = launch(config.fabric)
     check_batch_size(config.train, fabric.world_size)
     path = fabric.broadcast(path)  # a name by the time is each process's own
@@ -121,6 +137,8 @@ def train_run(
         resumed = load_resumed(path, pair, progress) if resume else None
         write_settings(config, path / CONFIG)
         write_record(record, path)
+        if started is not None:
+            started.write(path)
         return resumed
 
     with ExitStack() as held, one_line_for_all(fabric, path):
@@ -128,6 +146,8 @@ def train_run(
         if fabric.is_global_zero:
             for note in data.notes:
                 print(f"note: {note}", file=sys.stderr)
+            for line in started.lines() if started is not None else []:
+                print(line, file=sys.stderr)
         validation = pair.prepare_fixed(data.validation[: config.train.validation_images])
         task = Task(pair.model, pair.amortized, data.train, validation, pair.prepare, config.seed, pair.refinement)
         step = resumed["step"] if resumed else None
@@ -167,6 +187,15 @@ def _read_schedule(path: Path) -> list[float]:
     if not all(0 <= now < 1 for now in progress):
         raise UserError(f"expected progress of at least 0 and below 1 in {path}: the file was changed")
     return progress
+
+
+def _start(config: Config, pair: Pair) -> Started | None:
+    """Take another run's weights, if the settings name one."""
+    if config.init is None:
+        if config.init_parts is not None:
+            raise UserError("--init_parts names what to take from another run: name it with --init RUN")
+        return None
+    return start_from(pair, load(Path(config.init)), config.init_parts)
 
 
 def _report(trained: Trained, config: Config, data: ImageData, fabric: Fabric) -> Trained:
