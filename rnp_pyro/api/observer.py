@@ -44,7 +44,11 @@ class RunObserver:
         self.saved_step = resumed_step
         self.unwritten: dict[str, str] = {}
         self.later: list[str] = []
-        self.metrics = None if self.run is None else MetricsFile(self.run / METRICS, COLUMNS, resumed_step, self.warn)
+        self.metrics = None
+        if self.run is not None:
+            # A run that begins drops the rows of one that was ended before its first checkpoint.
+            until = -1 if resumed_step is None else resumed_step
+            self.metrics = MetricsFile(self.run / METRICS, COLUMNS, until, self.warn)
         self.board = None if self.run is None else self._tensorboard(self.run)
         # On a terminal and in a notebook a bar; elsewhere (a log file) one line per validation.
         self.bar = tqdm(total=1.0, bar_format=BAR, disable=hide_bar(self.silent))

@@ -251,7 +251,7 @@ def test_a_run_that_ended_before_its_first_step(train, call, tmp_path: Path, gre
     run, data = tmp_path / "run", f"--data=folder:{grey}"
     assert train(data).status == 0
     kept = {"before the settings": [], "before the checkpoint": ["config.yaml", "data.json"]}.get(
-        ended, ["config.yaml", "data.json", CHECKPOINT]
+        ended, ["config.yaml", "data.json", "metrics.csv", CHECKPOINT]
     )
     shutil.copy(run / CHECKPOINT_BEFORE, run / CHECKPOINT)
     for name in files(run):
@@ -264,4 +264,5 @@ def test_a_run_that_ended_before_its_first_step(train, call, tmp_path: Path, gre
     done = call("train_svi", "--resume", run) if resume else train(data)
     assert done.status == 0, done
     assert summary_of(run)["steps"] == 4
+    assert [row["step"] for row in read_metrics(run / "metrics.csv")] == ["2", "4", "4"]
     assert is_whole(run / CHECKPOINT)
