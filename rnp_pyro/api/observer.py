@@ -124,9 +124,19 @@ class RunObserver:
         is_main = threading.current_thread() is threading.main_thread()
         numbers = [one for one in SIGNALS if is_main and not _is_left_alone(one)]
         before = {one: signal.signal(one, stop) for one in numbers}
+        hook = threading.excepthook
+
+        def thread_failed(failed: Any) -> None:
+            if type(failed.thread).__module__.startswith("tensorboard"):  # it writes in a thread of its own
+                self.board = self._without_tensorboard(failed.exc_value)
+            else:
+                hook(failed)
+
+        threading.excepthook = thread_failed
         try:
             yield
         finally:
+            threading.excepthook = hook
             for number, handler in before.items():
                 signal.signal(number, handler)
             with suppress(OSError, ValueError):
