@@ -25,9 +25,10 @@ DEFAULT_PRESET = "quickstart"
 NO_SETTINGS = ("preset", "resume", "help_all")
 """Options for the command line alone: see :func:`take_option`."""
 
-NODES, GUIDE = "model.node_latents", "guide.name"
-PLAIN, BEST = ("none", "resnet"), ("state", "ladder")
-"""What is random at nodes, and the guide: the paper's, and the better one, which is the default of the commands."""
+NODES, GUIDE, OBJECTIVE = "model.node_latents", "guide.name", "train.objective"
+NAMES_TO_SEE = (f"--{NODES}=none", f"--{GUIDE}=resnet", f"--{OBJECTIVE}=elbo")
+OTHERS_TO_SEE = (f"--{NODES}=state", f"--{GUIDE}=ladder", f"--{OBJECTIVE}=analytic_kl")
+"""Two different values of each: what differs when both are parsed is named nowhere."""
 
 MEANT_BEFORE: dict[str, str] = {"model.tree.compress": "false", "invert": "false", "white": "full"}
 """Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
@@ -88,7 +89,7 @@ def parse_config(
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     given = [f"--config={start}", *arguments, *cleared]
     quiet = [one for one in given if not one.startswith("--print_config")]
-    unnamed = _meant_before(base) if base else [*_sizes(_parse(parser, quiet)), *_nodes_and_guide(parser, quiet)]
+    unnamed = _meant_before(base) if base else [*_sizes(_parse(parser, quiet)), *_suited(parser, quiet)]
     values = _parse(parser, [*unnamed, *given])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
@@ -131,22 +132,24 @@ def _sizes(values: Namespace) -> list[str]:
     ]
 
 
-def _nodes_and_guide(parser: ArgumentParser, given: Sequence[str]) -> list[str]:
-    """Return options for what is random at nodes and for the guide: each follows the other where only one is named.
+def _suited(parser: ArgumentParser, given: Sequence[str]) -> list[str]:
+    """Return options for what is random at nodes, the guide and the objective, in force where nothing else names them.
 
-    Where neither is, nodes have random states, which the ladder infers; the vae has no nodes.
+    Of nodes and guide each follows the other where only one is named. Where neither is, nodes have random states, which
+    the ladder infers; the vae has no nodes. Where sites have a KL in closed form, it is taken: it learns faster.
     """
-    one, other = (
-        _parse(parser, [f"--{NODES}={nodes}", f"--{GUIDE}={guide}", *given]) for nodes, guide in (PLAIN, BEST)
-    )
-    named = ((attrgetter(name)(one), attrgetter(name)(other)) for name in (NODES, GUIDE))
-    nodes, guide = (first if first == second else None for first, second in named)
+    one, other = (_parse(parser, [*options, *given]) for options in (NAMES_TO_SEE, OTHERS_TO_SEE))
+    seen = {name: (attrgetter(name)(one), attrgetter(name)(other)) for name in (NODES, GUIDE, OBJECTIVE)}
+    named = {name: first for name, (first, second) in seen.items() if first == second}
+    guide, nodes = named.get(GUIDE), named.get(NODES)
     if guide is None:
         none_random = nodes == "none" or (nodes is None and one.model.name != "rnp")
-        guide = PLAIN[1] if none_random else BEST[1]
+        guide = "resnet" if none_random else "ladder"
     if nodes is None:
-        nodes = BEST[0] if guide == BEST[1] else PLAIN[0]
-    return [f"--{NODES}={nodes}", f"--{GUIDE}={guide}"]
+        nodes = "state" if guide == "ladder" else "none"
+    closed = guide in ("resnet", "ladder") and one.guide.refine_steps == 0 and one.train.free_bits == 0
+    objective = "analytic_kl" if closed else "elbo"
+    return [f"--{NODES}={nodes}", f"--{GUIDE}={guide}", f"--{OBJECTIVE}={objective}"]
 
 
 def preset_file(name: str) -> Path:

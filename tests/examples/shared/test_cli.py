@@ -44,15 +44,14 @@ def test_the_presets():
     assert preset_names() == ["authors-mnist", "mnist", "paper-mnist", "quickstart", "root-only"]
 
 
-def with_ladder(config: Config) -> Config:
-    """The same with what is random at nodes and the guide as they are where nobody names them."""
-    model, guide = replace(config.model, node_latents="state"), replace(config.guide, name="ladder")
-    return replace(config, model=model, guide=guide)
+CLOSED = replace(Config(), train=replace(Config().train, objective="analytic_kl"))
+SUITED = replace(CLOSED, model=replace(CLOSED.model, node_latents="state"), guide=replace(CLOSED.guide, name="ladder"))
+"""What the commands take where nobody names nodes, guide and objective."""
 
 
 def test_quickstart_is_the_default_and_root_only_is_the_papers():
-    assert parse() == parse("--preset=quickstart") == with_ladder(Config())
-    assert parse("--preset=root-only") == Config()
+    assert parse() == parse("--preset=quickstart") == SUITED
+    assert parse("--preset=root-only") == CLOSED
 
 
 @pytest.mark.parametrize(
@@ -73,6 +72,23 @@ def test_quickstart_is_the_default_and_root_only_is_the_papers():
 def test_nodes_and_guide_follow_each_other(given, nodes, guide):
     config = parse(*given)
     assert (config.model.node_latents, config.guide.name) == (nodes, guide)
+
+
+@pytest.mark.parametrize(
+    ("given", "objective"),
+    [
+        ([], "analytic_kl"),
+        (["--model.name=vae"], "analytic_kl"),
+        (["--guide.name=flow"], "elbo"),
+        (["--guide.refine_steps=1"], "elbo"),
+        (["--train.free_bits=2"], "elbo"),
+        (["--train.objective=elbo"], "elbo"),
+        (["--train.objective=iwae", "--train.num_particles=2"], "iwae"),
+    ],
+    ids=str,
+)
+def test_the_kl_is_closed_where_it_can_be(given, objective):
+    assert parse(*given).train.objective == objective
 
 
 def test_a_file_names_nodes_and_guide_too(write):
@@ -106,7 +122,7 @@ def test_presets_say_what_the_issue_says():
     assert paper.model.tree.feedback
     assert (authors.model.latent_size, authors.model.tree.num_steps) == (16, (4, 4))
     assert authors.model.pixel_scale**2 == pytest.approx(0.1)
-    assert replace(mnist, data="mnist-sample", train=replace(mnist.train, minutes=5.0)) == with_ladder(Config())
+    assert replace(mnist, data="mnist-sample", train=replace(mnist.train, minutes=5.0)) == SUITED
 
 
 @pytest.mark.thorough_after(2)
