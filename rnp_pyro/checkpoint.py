@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from rnp_pyro.errors import UserError
+from rnp_pyro.limits import check_ends
 from rnp_pyro.lock import LOCK
 from rnp_pyro.metrics import MetricsFile as MetricsFile
 from rnp_pyro.metrics import read_metrics as read_metrics
@@ -118,6 +119,7 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: If it is missing or not JSON.
     """
+    check_ends(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

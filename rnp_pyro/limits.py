@@ -7,6 +7,7 @@ elsewhere, that would fill the memory of a machine that others use too.
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from math import isfinite, prod
+from pathlib import Path
 from typing import Any
 
 from rnp_pyro.config import Config, TreeConfig
@@ -54,6 +55,16 @@ def check_limits(config: Config) -> None:
             raise UserError(f"--{name} must be at most {MOST[name]:,}, got {value:,}")
     if config.model.name == "rnp":
         _check_tree(config)
+
+
+def check_ends(path: Path) -> None:
+    """Refuse a device or a pipe in the place of a file: reading it might never end.
+
+    Raises:
+        UserError: If it is one.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(f"expected a file, got {path}, which is a device or a pipe")
 
 
 def _check_tree(config: Config) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from rnp_pyro.errors import UserError
+from rnp_pyro.limits import check_ends
 from rnp_pyro.messages import one_line
 
 SINGLE = "images"
@@ -43,6 +44,7 @@ def read_array_file(path: Path) -> dict[str, np.ndarray]:
     """
     if path.is_dir():
         raise UserError(f"expected a .npy or .npz file, got the folder {str(path)!r}: name it as folder:{path}")
+    check_ends(path)
     try:
         with path.open("rb") as file:
             start = file.read(len(_NPY))

@@ -1,13 +1,18 @@
 """Settings that ask for more than any machine has are refused before anything is allocated."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rnp_pyro.checkpoint import read_json
 from rnp_pyro.config import Config, GuideConfig, ModelConfig, TrainConfig, TreeConfig
+from rnp_pyro.data.array_file import read_array_file
 from rnp_pyro.errors import UserError
 from rnp_pyro.limits import MOST_WEIGHTS, _weights, check_limits
+from rnp_pyro.part_tree.files import load_tree
 
 
 def with_tree(**changes: Any) -> Config:
@@ -35,6 +40,16 @@ def test_too_much_is_refused(config: Config, message: str):
     with pytest.raises(UserError, match=message.replace("(", r"\(")) as error:
         check_limits(config)
     assert "\n" not in str(error.value)
+
+
+def test_what_never_ends_is_not_read(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        for read in (read_json, load_tree, read_array_file):
+            with pytest.raises(UserError, match="which is a device or a pipe"):
+                read(path)
+    with pytest.raises(UserError, match="cannot read"):
+        read_json(tmp_path)
 
 
 def test_what_trains_passes():
