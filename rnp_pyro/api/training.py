@@ -105,7 +105,7 @@ def train_run(
     if fabric.is_global_zero:
         for note in data.notes:
             print(f"note: {note}", file=sys.stderr)
-        for line in started.lines() if started is not None else []:
+        for line in started.lines() if started is not None and not silent else []:
             print(line, file=sys.stderr)
     if path is not None and fabric.is_global_zero:
         if not resume:

@@ -1,0 +1,1 @@
+"""The paper's figures, each from one command: python -m examples.paper FIGURE."""
