@@ -123,7 +123,9 @@ class Compressed:
 
     def slope(self, value: Tensor) -> Tensor:
         """Return the derivative from the value."""
-        return self.activation.slope(self.usual * torch.sinh(value / self.usual)) / torch.cosh(value / self.usual)
+        grown = torch.exp(value / self.usual)
+        shrunk = grown.reciprocal()
+        return self.activation.slope(0.5 * self.usual * (grown - shrunk)) / (0.5 * (grown + shrunk))
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,22 @@ def compose_canvases(
         leak: Probability that a pixel is bright without any part, in (0, 1), broadcast against ``C H W``; ``noisy_or``
             only.
     """
+    return show(addend(pasted, composition).sum(dim=-4), composition, leak)
+
+
+def addend(pasted: Canvas, composition: Composition) -> Canvas:
+    """Return what a pasted part adds to its parent's canvas, in the form in which parts add up.
+
+    For ``sum`` that is its ink, for ``noisy_or`` the logarithm of the probability that it leaves a pixel dark.
+    """
+    return pasted if composition == "sum" else torch.log1p(-pasted.clamp(0, MOST_INK))
+
+
+def show(total: Canvas, composition: Composition, leak: Float[Tensor, "*#leak"] | None = None) -> Canvas:
+    """Return the canvas that has this sum of addends; arguments are those of :func:`compose_canvases`."""
     if composition == "sum":
-        return pasted.sum(dim=-4)
-    log_dark = torch.log1p(-pasted.clamp(0, MOST_INK)).sum(dim=-4)
-    if leak is not None:
-        log_dark = log_dark + torch.log1p(-leak)
-    return -torch.expm1(log_dark)
+        return total
+    return -torch.expm1(total if leak is None else total + torch.log1p(-leak))
 
 
 def _sample(image: Canvas, to_image: Pose, size: tuple[int, int], interpolation: Interpolation) -> Resized:

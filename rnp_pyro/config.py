@@ -4,7 +4,15 @@ from dataclasses import dataclass, field
 from math import pi
 from typing import Literal
 
-from rnp_pyro.choices import Composition, Interpolation, NodeLatents, PatchActivation, Sharing, StateActivation
+from rnp_pyro.choices import (
+    Composition,
+    Interpolation,
+    NodeLatents,
+    PatchActivation,
+    Sharing,
+    Splits,
+    StateActivation,
+)
 
 LikelihoodName = Literal["auto", "normal", "bernoulli", "continuous_bernoulli"]
 PartTermTarget = Literal["zoomed", "pasted"]
@@ -204,6 +212,8 @@ class Config:
         data_dir: Folder of the full data sets; default: the environment variable RNP_DATA, else a cache in the home.
         image_size: Rows and columns that images are resized to, pixels.
         mixed_sizes: Accept a folder whose images differ in size: each is resized and centred.
+        splits: How a folder's images are divided: named, by its folders train, test and val where there are some; or
+            mixed, as in runs from before these were splits.
         invert: Exchange dark and bright, since parts are painted bright on black; auto: for your own grey images with
             dark ink on a bright ground.
         white: The value of your own images' pixels that counts as white; full: the largest of their type; auto: the
@@ -224,6 +234,7 @@ class Config:
     data_dir: str | None = None
     image_size: int = 28
     mixed_sizes: bool = False
+    splits: Splits = "named"
     invert: bool | Literal["auto"] = "auto"
     white: float | Literal["auto", "full"] = "auto"
     classes: str | None = None

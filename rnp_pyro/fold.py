@@ -3,18 +3,20 @@
 Nothing here knows what made the nodes: a tree folds what it unfolds, and a tree that was read from a file folds alike.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-import torch
-
-from rnp_pyro.canvas import compose_canvases, paste
+from rnp_pyro.canvas import addend, compose_canvases, paste, show
 from rnp_pyro.choices import Composition, Interpolation
 from rnp_pyro.parse import Nodes
 from rnp_pyro.shapes import Float, Tensor
 
 PastedChildren = Float[Tensor, "*batch N T C H W"]
 """The children of the programs of one level, each on its parent's canvas."""
+
+PastedSum = Float[Tensor, "*batch M C h w"]
+"""Sum of what the children of each of M programs add to its canvas; :func:`~rnp_pyro.canvas.addend`."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +47,27 @@ class Assembly:
         return replace(self, num_steps=self.num_steps[:depth], canvas_sizes=self.canvas_sizes[:depth])
 
 
-def fold(assembly: Assembly, levels: Sequence[Nodes]) -> Float[Tensor, "*batch N C H W"]:
+def fold(
+    assembly: Assembly, levels: Sequence[Nodes], drawn: PastedSum | None = None
+) -> Float[Tensor, "*batch N C H W"]:
     """Fold nodes into the canvases of the N programs at their top.
 
     Args:
         assembly: How these programs, and those below them, are put together.
         levels: The programs' children first; the last ones' own patches are what is drawn.
+        drawn: Sums of what the children of the last level have drawn already, in place of their patches.
     """
-    *_, pasted = pasted_children(assembly, levels)
+    if drawn is not None and not levels:
+        return show(drawn, assembly.composition, assembly.leak)
+    *_, pasted = pasted_children(assembly, levels, drawn)
     return compose_canvases(pasted, assembly.composition, assembly.leak)
 
 
-def pasted_children(assembly: Assembly, levels: Sequence[Nodes]) -> Iterator[PastedChildren]:
+def pasted_children(
+    assembly: Assembly, levels: Sequence[Nodes], drawn: PastedSum | None = None
+) -> Iterator[PastedChildren]:
     """Go up from the lowest programs to the top ones: each level's children, pasted on their parents' canvases."""
-    canvas = levels[-1].patch
+    canvas = levels[-1].patch if drawn is None else show(drawn, assembly.composition)
     settings = zip(levels, assembly.num_steps, assembly.canvas_sizes, strict=False)  # levels may end above the leaves
     for nodes, num_steps, size in reversed(list(settings)):
         pasted = paste(canvas, nodes.pose, size, assembly.interpolation).unflatten(-4, (-1, num_steps))
@@ -66,13 +75,46 @@ def pasted_children(assembly: Assembly, levels: Sequence[Nodes]) -> Iterator[Pas
         canvas = compose_canvases(pasted, assembly.composition)
 
 
-def add_child(
-    assembly: Assembly,
-    draw_canvas: Callable[[], Float[Tensor, "*batch N C H W"]],
-    child: Float[Tensor, "*batch N C h w"],
-    pose: Float[Tensor, "*batch N 2 3"],
-) -> Float[Tensor, "*batch N C H W"]:
-    """Add one more child to its parent's canvas so far."""
-    canvas = draw_canvas()
-    pasted = paste(child, pose, assembly.canvas_sizes[0], assembly.interpolation)
-    return compose_canvases(torch.stack([canvas, pasted], dim=-4), assembly.composition)
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Programs' canvases so far, as a walk goes on. Each is drawn when it is looked at, and once.
+
+    Args:
+        assembly: How these programs are put together.
+        blank: An empty canvas, ``[*batch N C H W]``.
+        before: The drawing to which a child is added; None: there is no child yet.
+        child: The child's canvas.
+        pose: Its pose.
+    """
+
+    assembly: Assembly
+    blank: Float[Tensor, "*batch N C H W"]
+    before: "Drawing | None" = None
+    child: Float[Tensor, "*batch N C h w"] | None = None
+    pose: Float[Tensor, "*batch N 2 3"] | None = None
+
+    def add(self, child: Float[Tensor, "*batch N C h w"], pose: Float[Tensor, "*batch N 2 3"]) -> "Drawing":
+        """Return the drawing with one more child."""
+        return Drawing(self.assembly, self.blank, self, child, pose)
+
+    @cached_property
+    def total(self) -> PastedSum:
+        """The children's sum; see :func:`~rnp_pyro.canvas.addend`."""
+        if self.before is None or self.child is None or self.pose is None:
+            return self.blank
+        pasted = paste(self.child, self.pose, self.assembly.canvas_sizes[0], self.assembly.interpolation)
+        return self.before.total + addend(pasted, self.assembly.composition)
+
+    @cached_property
+    def canvas(self) -> Float[Tensor, "*batch N C H W"]:
+        """The canvas, without a leak."""
+        return self.blank if self.before is None else show(self.total, self.assembly.composition)
+
+    def look(self) -> Float[Tensor, "*batch N C H W"]:
+        """Return :attr:`canvas`."""
+        return self.canvas
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether somebody looked at it before the last child came."""
+        return self.before is not None and "canvas" in vars(self.before)

@@ -122,25 +122,23 @@ class NetworkParams:
     initial_output: Float[Tensor, "*batch initial"]
 
 
-def split_params(
-    flat: Float[Tensor, "*batch P"], shapes: NetworkShapes, weight: Callable[[Tensor], Weight] = Matrix
-) -> NetworkParams:
+def split_params(flat: Float[Tensor, "*batch P"], shapes: NetworkShapes) -> NetworkParams:
     """Cut the hypernetwork's output into the generated tensors, with one ``split``: its backward pass is one copy.
 
     Args:
         flat: What was generated.
         shapes: Of the network.
-        weight: Makes a weight of each tensor of shape ``(in, out)``.
     """
     pieces = flat.split([prod(shape) for shape in shapes.tensors], dim=-1)
-    tensors = [as_generated(piece, shape, weight) for piece, shape in zip(pieces, shapes.tensors, strict=True)]
+    tensors = [
+        as_generated(piece.unflatten(-1, shape), shape) for piece, shape in zip(pieces, shapes.tensors, strict=True)
+    ]
     encoder, encoder_bias, inputs, recurrent, bias, initial_state, *decoder, initial_output = tensors
     return NetworkParams(encoder, encoder_bias, inputs, recurrent, bias, initial_state, tuple(decoder), initial_output)
 
 
-def as_generated(flat: Float[Tensor, "*batch n"], shape: tuple[int, ...], weight: Callable[[Tensor], Weight]) -> Any:
-    """Shape one generated tensor; one of shape ``(in, out)`` becomes a weight."""
-    tensor = flat.unflatten(-1, shape)
+def as_generated(tensor: Tensor, shape: tuple[int, ...], weight: Callable[[Tensor], Weight] = Matrix) -> Any:
+    """Return a generated tensor of each program as it is used; one of shape ``(in, out)`` becomes a weight."""
     return weight(tensor) if len(shape) == 2 else tensor
 
 

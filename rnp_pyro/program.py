@@ -4,16 +4,16 @@ Everything here works on generated parameters, one set per program. A step takes
 next action and of the next part's latent; whoever walks the tree decides what is drawn, and makes the next state.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 
 from rnp_pyro.activations import Activations
 from rnp_pyro.affine import squash
-from rnp_pyro.hypernet import Head, Matrix, NetworkParams, NetworkShapes, Weight, layer, split_params
+from rnp_pyro.hypernet import Head, NetworkParams, NetworkShapes, Weight, layer, split_params
+from rnp_pyro.precision import own_precision
 from rnp_pyro.shapes import Action, Float, Latent, Tensor
 
 ACTION_SIZE = 6
@@ -53,10 +53,9 @@ def split_program(
     flat_state: Float[Tensor, "*batch P"],
     flat_policy: Float[Tensor, "*batch Q"],
     shapes: tuple[NetworkShapes, NetworkShapes],
-    weight: Callable[[Tensor], Weight] = Matrix,
 ) -> ProgramParams:
     """Cut what the two hypernetworks generated into the parameters of each program's networks."""
-    return ProgramParams(split_params(flat_state, shapes[0], weight), split_params(flat_policy, shapes[1], weight))
+    return ProgramParams(split_params(flat_state, shapes[0]), split_params(flat_policy, shapes[1]))
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,11 @@ class Proposal:
     z_loc: Latent
     action_loc: Action
     policy: Latent
+
+
+def follow(proposal: Proposal) -> ProgramState:
+    """Return the state after a step in which nothing is drawn and nothing fed back."""
+    return ProgramState(proposal.z_loc, proposal.z_loc, proposal.policy, proposal.action_loc)
 
 
 def initial_state(params: ProgramParams) -> ProgramState:
@@ -115,14 +119,60 @@ def propose(params: ProgramParams, state: ProgramState, activations: Activations
     return Proposal(z_loc=z_loc, action_loc=action_loc, policy=policy)
 
 
-def run(
-    params: ProgramParams, num_steps: int, activations: Activations, gain: float = 1.0
-) -> tuple[Float[Tensor, "*batch T Z"], Float[Tensor, "*batch T 6"]]:
+@runtime_checkable
+class Programs(Protocol):
+    """Programs of a batch, generated and ready to run, step by step."""
+
+    @property
+    def first(self) -> ProgramState:
+        """Their state before the first step."""
+        ...
+
+    def propose(self, state: ProgramState) -> Proposal:
+        """Take a step; see :func:`propose`."""
+        ...
+
+    @property
+    def decoder(self) -> tuple[Any, ...]:
+        """What was generated for the patch decoder, ``dec_state``."""
+        ...
+
+
+@dataclass(frozen=True)
+class PlainPrograms:
+    """Programs that compute as they are written here, with autograd's own gradients.
+
+    Args:
+        params: The generated networks.
+        activations: See :func:`propose`.
+        gain: See :func:`propose`.
+    """
+
+    params: ProgramParams
+    activations: Activations
+    gain: float = 1.0
+
+    @property
+    def first(self) -> ProgramState:
+        """See :class:`Programs`."""
+        return initial_state(self.params)
+
+    def propose(self, state: ProgramState) -> Proposal:
+        """See :class:`Programs`."""
+        with own_precision(state.z):
+            return propose(self.params, state, self.activations, self.gain)
+
+    @property
+    def decoder(self) -> tuple[Any, ...]:
+        """See :class:`Programs`."""
+        return self.params.state_params.decoder
+
+
+def run(programs: Programs, num_steps: int) -> tuple[Float[Tensor, "*batch T Z"], Float[Tensor, "*batch T 6"]]:
     """Run programs to their end where nothing is drawn and nothing fed back: the children's latents and actions."""
-    state, steps = initial_state(params), []
+    state, steps = programs.first, []
     for _ in range(num_steps):
-        proposal = propose(params, state, activations, gain)
-        state = ProgramState(proposal.z_loc, proposal.z_loc, proposal.policy, proposal.action_loc)
+        state = follow(programs.propose(state))
         steps.append((state.z, state.action))
     latents, actions = zip(*steps, strict=True)
     return torch.stack(latents, -2), torch.stack(actions, -2)

@@ -6,26 +6,26 @@ the sequential length is the sum of the levels' steps, not their product.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
 
 import torch
 from torch import nn
 
 from rnp_pyro.activations import recurrence_activations
 from rnp_pyro.affine import PoseLimits, compose, compose_children, identity_pose, pose_from_action
+from rnp_pyro.canvas import show
 from rnp_pyro.choices import StateActivation
 from rnp_pyro.draw import Context, Draw, mean, site_name
-from rnp_pyro.fast.deferred import defer
 from rnp_pyro.fast.recall import Memory
 from rnp_pyro.fast.recurrence import Recurrence
+from rnp_pyro.fast.stepwise import generate_stepped
 from rnp_pyro.fast.unroll import FASTEST, Execution, default_chunk, unroll
-from rnp_pyro.fold import Assembly, PastedChildren, add_child, fold, pasted_children
-from rnp_pyro.hypernet import LevelHypernets, Matrix
+from rnp_pyro.fold import Assembly, Drawing, PastedChildren, PastedSum, fold, pasted_children
+from rnp_pyro.hypernet import LevelHypernets
 from rnp_pyro.node_scales import NodeScales
-from rnp_pyro.parse import Nodes, Parse, merge_steps
+from rnp_pyro.parse import Nodes, Parse, Unfolded, merge_steps, merge_unfolded
 from rnp_pyro.patch import PatchDecoder
 from rnp_pyro.precision import own_precision
-from rnp_pyro.program import ProgramParams, ProgramState, Proposal, initial_state, propose, split_program
+from rnp_pyro.program import PlainPrograms, Programs, ProgramState, split_program
 from rnp_pyro.shapes import Action, Canvas, Float, Latent, Pose, Tensor
 
 
@@ -146,7 +146,7 @@ class Tree(nn.Module):
 
     def unfold_programs(self, level: int, z: Float[Tensor, "*batch N Z"]) -> tuple[Nodes, ...]:
         """Unfold programs of any level, side by side, into the nodes of levels ``level`` - 1, ..., 0 below them."""
-        return self._unfold_level(Place(level, z, identity_pose(z)), None)
+        return tuple(nodes for nodes, _ in self._unfold_level(Place(level, z, identity_pose(z)), None))
 
     def fold(self, parse: Parse, leaf_level: int = 0) -> Canvas:
         """Paste children into their parents' frames, up to the image: the nested sum of eq. (1).
@@ -156,97 +156,120 @@ class Tree(nn.Module):
             leaf_level: Level whose own patches are taken for its canvases: 0 draws the whole tree, K-1 the coarse image
                 of eq. (1)'s second term.
         """
-        return fold(self.assembly, parse.levels[: self.num_levels - leaf_level]).squeeze(-4)
+        level, drawn = self._drawn(parse, leaf_level)
+        return fold(self.assembly, parse.levels[: self.num_levels - level], drawn).squeeze(-4)
 
     def pasted_children(self, parse: Parse, leaf_level: int = 0) -> Iterator[tuple[int, PastedChildren]]:
         """Go up from ``leaf_level + 1`` to K: each level, and its programs' children pasted on its canvases."""
         levels = parse.levels[: self.num_levels - leaf_level]
         return enumerate(pasted_children(self.without_leak, levels), leaf_level + 1)
 
-    def generate(self, z: Latent, level: int) -> ProgramParams:
+    def generate(self, z: Float[Tensor, "*batch N Z"], level: int) -> Programs:
         """Generate the networks of programs of ``level`` (lines 2 and 3)."""
+        if self.execution.fused and not _transformed():
+            return generate_stepped(
+                *self.hypernets.at(level), self.hypernets.embed(z, level), self._recurrence(z, level)
+            )
         flat_state, flat_policy = self.hypernets(z, level)
-        weight = Matrix if _transformed() else defer
-        return split_program(flat_state, flat_policy, self.hypernets.shapes, weight)
-
-    def propose(self, params: ProgramParams, state: ProgramState, level: int) -> Proposal:
-        """Take a step of programs of ``level`` (lines 6 and 7): the means of the next action and latent."""
-        with own_precision(state.z):
-            return propose(params, state, self.activations, self.limits(level).gain)
+        params = split_program(flat_state, flat_policy, self.hypernets.shapes)
+        return PlainPrograms(params, self.activations, self.limits(level).gain)
 
     def place(self, action: Action, level: int) -> Pose:
         """Turn the actions of children of programs of ``level`` into poses (line 10's g)."""
         return pose_from_action(action, self.limits(level))
 
     def decode_patch(
-        self, params: ProgramParams, z: Float[Tensor, "*batch T Z"]
+        self, programs: Programs, z: Float[Tensor, "*batch T Z"]
     ) -> Float[Tensor, "*batch T C rows columns"]:
         """Decode the latents of T children of each program into their own patches, ``dec_state`` (line 8)."""
         with own_precision(z):
-            return self.patch_decoder(params.state_params.decoder, z)
+            return self.patch_decoder(programs.decoder, z)
+
+    def _drawn(self, parse: Parse, leaf_level: int) -> tuple[int, PastedSum | None]:
+        """Return the level above which all is still to be pasted, and what is drawn up to there.
+
+        Without feedback a walk draws patches on their parents' canvases, which are the lowest ones of a fold. With
+        feedback it draws what the children drew, up to the root.
+        """
+        levels = range(self.num_levels, 0, -1) if self.feedback is not None and leaf_level == 0 else (leaf_level + 1,)
+        for level in levels:
+            drawn = dict(enumerate(reversed(parse.drawn), 1)).get(level)
+            if drawn is not None:
+                return level, drawn
+        return leaf_level, None
 
     def _unfold_root(self, z: Latent, draw: Draw | None) -> Parse:
         root = z[..., None, :]
-        return Parse(z, self._unfold_level(Place(self.num_levels, root, identity_pose(root)), draw))
+        levels = self._unfold_level(Place(self.num_levels, root, identity_pose(root)), draw)
+        return Parse(z, tuple(nodes for nodes, _ in levels), tuple(drawn for _, drawn in levels))
 
-    def _unfold_level(self, place: Place, draw: Draw | None) -> tuple[Nodes, ...]:
+    def _unfold_level(self, place: Place, draw: Draw | None) -> tuple[Unfolded, ...]:
         """Unfold programs of one level into the nodes of all levels below."""
         level = place.level
         if draw is None and self.feedback is None and self.execution.fused and not _transformed():
-            children, below = self._unroll(level, place.z), ()
+            children, drawn, below = self._unroll(level, place.z), None, ()
         else:
-            steps, num_programs = self._walk(place, draw or mean), place.z.shape[-2]
-            children = merge_steps([child for child, _ in steps], num_programs)
+            steps, drawn = self._walk(place, draw or mean)
+            children = merge_steps([child for child, _ in steps], place.z.shape[-2])
             # With feedback each step has unfolded its own children already, to look at them.
-            subtrees = zip(*(subtree for _, subtree in steps), strict=True)
-            below = tuple(merge_steps(nodes, num_programs) for nodes in subtrees)
+            below = tuple(
+                merge_unfolded(one, place.z.shape[-2]) for one in zip(*(down for _, down in steps), strict=True)
+            )
         if self.feedback is None and level > 1:
             pose = compose_children(place.pose, children.pose)
             below = self._unfold_level(Place(level - 1, children.z, pose), draw)
-        return (children, *below)
+        return ((children, drawn), *below)
 
     def _unroll(self, level: int, z: Float[Tensor, "*batch N Z"]) -> Nodes:
         """Run the programs of one level to their end, where nothing is drawn and nothing fed back: the fast path."""
-        recurrence = Recurrence(
-            self.hypernets.shapes,
-            self.patch_decoder,
-            self.activations,
-            self.limits(level).gain,
-            self.execution.chunk or default_chunk(z, self.hypernets.shapes),
-            self.execution.recompute,
-        )
         hypernets, embedded = self.hypernets.at(level), self.hypernets.embed(z, level)
-        latents, actions, patches = unroll(*hypernets, embedded, self.num_steps(level), recurrence)
+        latents, actions, patches = unroll(*hypernets, embedded, self.num_steps(level), self._recurrence(z, level))
         actions = actions.flatten(-3, -2)
         return Nodes(latents.flatten(-3, -2), actions, self.place(actions, level), patches.flatten(-5, -4))
 
-    def _walk(self, place: Place, draw: Draw) -> list[tuple[Nodes, tuple[Nodes, ...]]]:
-        """Run the programs of one level: for each step the children and, with feedback, what is below them."""
+    def _recurrence(self, z: Float[Tensor, "*batch N Z"], level: int) -> Recurrence:
+        """Return what is fixed for programs of one level, on the fast paths."""
+        shapes, execution = self.hypernets.shapes, self.execution
+        chunk = execution.chunk or default_chunk(z, shapes)
+        return Recurrence(
+            shapes, self.patch_decoder, self.activations, self.limits(level).gain, chunk, execution.recompute
+        )
+
+    def _walk(self, place: Place, draw: Draw) -> tuple[list[tuple[Nodes, tuple[Unfolded, ...]]], PastedSum | None]:
+        """Run the programs of one level.
+
+        Returns:
+            For each step the children and, with feedback, what is below them; and what they drew, if that is known.
+        """
         level, z = place.level, place.z
         assembly = self.without_leak.below(self.num_levels - level)
-        params = self.generate(z, level)
-        state = initial_state(params)
-        canvas = cache(lambda: z.new_zeros(*z.shape[:-1], self.patch_shape[0], *assembly.canvas_sizes[0]))
-        walk: list[tuple[Nodes, tuple[Nodes, ...]]] = []
+        programs = self.generate(z, level)
+        state = programs.first
+        drawing = Drawing(
+            assembly, z.new_zeros(()).expand(*z.shape[:-1], self.patch_shape[0], *assembly.canvas_sizes[0])
+        )
+        walk: list[tuple[Nodes, tuple[Unfolded, ...]]] = []
         for step in range(assembly.num_steps[0]):
-            context = Context(level - 1, (*place.steps, step), place.pose, identity_pose(z), z, canvas)
-            proposal = self.propose(params, state, level)
+            context = Context(level - 1, (*place.steps, step), place.pose, identity_pose(z), z, drawing.look)
+            proposal = programs.propose(state)
             action = draw(site_name("action", context), proposal.action_loc, self._scale("action", level), context)
             pose = self.place(action, level)
             context = replace(context, pose=compose(place.pose, pose), pose_in_parent=pose)
             child_z = draw(site_name("z", context), proposal.z_loc, self._scale("z", level), context)
-            patch = self.decode_patch(params, child_z[..., None, :]).squeeze(-4)
-            child = Nodes(child_z, action, pose, patch)
-            subtree: tuple[Nodes, ...] = ()
+            patch = self.decode_patch(programs, child_z[..., None, :]).squeeze(-4)
+            below: tuple[Unfolded, ...] = ()
             if self.feedback is not None and level > 1:
                 # Programs run depth first, so that only the whole path names a step.
-                subtree = self._unfold_level(Place(level - 1, child_z, context.pose, context.steps), draw)
-            seen = fold(assembly.below(1), subtree) if subtree else patch
+                below = self._unfold_level(Place(level - 1, child_z, context.pose, context.steps), draw)
+            drawn = below[0][1] if below else None
+            seen = patch if drawn is None else show(drawn, assembly.composition)
             estimate = child_z if self.feedback is None else self._feed_back(seen, level)
-            canvas = cache(partial(add_child, assembly, canvas, seen, pose))
+            drawing = drawing.add(seen, pose)
             state = ProgramState(child_z, estimate, proposal.policy, action)
-            walk.append((child, subtree))
-        return walk
+            walk.append((Nodes(child_z, action, pose, patch), below))
+        # A parent with feedback looks at the whole; else it is drawn only where a guide has looked at it on the way.
+        known = drawing.looked_at or (self.feedback is not None and level < self.num_levels)
+        return walk, drawing.total if known else None
 
     def _feed_back(self, seen: Float[Tensor, "*batch N C h w"], level: int) -> Float[Tensor, "*batch N Z"]:
         """Map what children drew to their parents' estimate of them."""

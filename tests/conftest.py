@@ -7,6 +7,7 @@ Annotated shapes are checked: the import hook is set here, before anything that 
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -35,6 +36,19 @@ from rnp_pyro.tree import Tree
 # The same examples in every run: a test of a change must not fail by chance.
 settings.register_profile("rnp", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("rnp")
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that -m does not select are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as thorough all cases of a test but the first, as many as ``thorough_after`` says."""
+    cases: Counter[str] = Counter()
+    for item in items:
+        if (mark := item.get_closest_marker("thorough_after")) is not None:
+            test = item.nodeid.split("[")[0]
+            cases[test] += 1
+            if cases[test] > mark.args[0]:
+                item.add_marker("thorough")
+
 
 MakeTree = Callable[..., Tree]
 MakePair = Callable[..., tuple[PyroModule, PyroModule]]

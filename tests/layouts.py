@@ -31,12 +31,17 @@ def idx_arrays(classes: int = 10, first: int = 0) -> tuple[np.ndarray, ...]:
     return tuple(arrays)
 
 
+def idx_file(array: np.ndarray) -> bytes:
+    """Return what a file in MNIST's format holds."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
 def write_idx(folder: Path, names: tuple[str, ...] = MNIST_NAMES, compressed: bool = False, **kinds: int) -> None:
     """Write four files in MNIST's format."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, array in zip(names, idx_arrays(**kinds), strict=True):
-        sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-        content = bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+        content = idx_file(array)
         if compressed:
             (folder / f"{name}.gz").write_bytes(gzip.compress(content))
         else:
@@ -77,13 +82,17 @@ def write_one_shot(folder: Path, runs: int = 3, classes: int = 4) -> None:
         (folder / name / "class_labels.txt").write_text("\n".join(lines) + "\n")
 
 
-def write_eth80(folder: Path, kinds: tuple[str, ...] = ("apple", "car"), objects: int = 10) -> None:
+ETH80_OBJECTS = {"apple": range(1, 11), "car": (1, 2, 3, 5, 6, 7, 9, 11, 12, 14)}
+"""The official numbers of the ten objects of a kind; those of the cars have gaps."""
+
+
+def write_eth80(folder: Path) -> None:
     """Write two views of each object: one bright colour on a bright ground, its mask the upper left quarter."""
-    for kind in kinds:
-        for at in range(1, objects + 1):
+    for kind, objects in ETH80_OBJECTS.items():
+        for at in objects:
             for view, turn in enumerate((0, 90)):
                 pixels = np.full((128, 128, 3), 200, np.uint8)
-                pixels[:64, :64] = (20 * at, 100 + 50 * view, 30 + 100 * kinds.index(kind))
+                pixels[:64, :64] = (15 * at, 100 + 50 * view, 30 + 100 * (kind == "car"))
                 mask = np.zeros((128, 128), np.uint8)
                 mask[:64, :64] = 255
                 name = f"{kind}{at}"

@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,12 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
+def parse(path: Path) -> ast.Module:
+    """Parse a file, once for all laws."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def markers(node: ast.AST) -> set[str]:
     """Return the markers that decorators, ``pytestmark`` or ``pytest.param`` name."""
     found = [part for part in ast.walk(node) if isinstance(part, ast.Attribute)]
@@ -35,7 +43,7 @@ def markers(node: ast.AST) -> set[str]:
 
 def marked(path: Path) -> Iterator[tuple[ast.FunctionDef, set[str]]]:
     """Yield a file's tests with their markers; those of the whole file included."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+    body = parse(path).body
     assigned = [node for node in body if isinstance(node, ast.Assign)]
     shared = [markers(node.value) for node in assigned if ast.unparse(node.targets[0]) == "pytestmark"]
     for node in body:
@@ -64,26 +72,58 @@ def test_markers_are_found(tmp_path: Path):
         ("test_b", {"thorough"}),
         ("test_c", set()),
     ]
+    parse.cache_clear()
     file.write_text(f"pytestmark = [pytest.mark.thorough]\n{file.read_text()}")
     assert all("thorough" in marks for _, marks in marked(file))
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_every_file_has_tests_in_the_fast_tier(path: Path):
-    fast = [test.name for test, marks in marked(path) if not marks & LATER]
-    assert fast, "leave one test unmarked at least: an error in what it tests is then found within a minute"
+def test_every_file_has_tests_in_the_fast_tier():
+    """An error in what a file tests is then found within a minute."""
+    without = [name(path) for path in FILES if not any(not marks & LATER for _, marks in marked(path))]
+    assert not without, "leave one test of each unmarked at least"
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_what_trains_or_starts_processes_is_marked(path: Path):
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+def test_what_trains_or_starts_processes_is_marked():
+    found = [
+        f"{name(path)}: {test.name} uses {', '.join(sorted(used))}: mark it thorough"
+        for path in FILES
+        for test, used in unmarked_use(path)
+    ]
+    assert not found
+
+
+def unmarked_use(path: Path) -> Iterator[tuple[ast.FunctionDef, set[str]]]:
+    """Yield a file's unmarked tests that train or start a process, and by what."""
+    body = parse(path).body
     helpers = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
     for test, marks in marked(path):
+        if marks & LATER:
+            continue
         values = [part for decorator in test.decorator_list for part in ast.walk(decorator)]
         named = {part.value for part in values if isinstance(part, ast.Constant)}
         asked = {argument.arg for argument in test.args.args} & TRAINING | named & SHARED
-        started = calls(test, helpers) & PROCESSES
-        assert marks & LATER or not asked | started, f"{test.name} uses {asked | started}: mark it thorough"
+        if used := asked | calls(test, helpers) & PROCESSES:
+            yield test, used
+
+
+MOST_FAST = 2300
+"""Tests that `pytest` alone runs at most: with those there are it takes a minute on two cores."""
+
+
+def test_the_fast_tier_stays_within_a_minute(request: pytest.FixtureRequest):
+    """Of what a new test adds; beyond it cases are marked ``thorough_after``, or tests that prove the same go."""
+    fast = [item for item in request.session.items if not LATER & {mark.name for mark in item.iter_markers()}]
+    assert len(fast) <= MOST_FAST
+
+
+def test_cases_after_the_first_are_thorough(request: pytest.FixtureRequest):
+    """Wherever ``thorough_after`` stands, in whatever tier this runs."""
+    split = [item for item in request.session.items if item.get_closest_marker("thorough_after") is not None]
+    fast = Counter(item.nodeid.split("[")[0] for item in split if item.get_closest_marker("thorough") is None)
+    for item in split:
+        mark = item.get_closest_marker("thorough_after")
+        assert mark is not None
+        assert fast[item.nodeid.split("[")[0]] <= mark.args[0]
 
 
 def test_names_of_tests_are_the_same_in_every_process(request: pytest.FixtureRequest):

@@ -79,6 +79,7 @@ def rates(config: BenchmarkConfig, fabric: Fabric) -> dict[str, Any]:
         "decode_quartiles": {name: _rates(times, config.batch_size) for name, times in decoding.items()},
         "peak_memory_mib": {name: subject.peak_mib() for name, subject in subjects.items()},
         "ratio_to_vae": {name: vae / median(times) for name, times in training.items()},
+        "ratio_to_rnp2": {name: median(training["rnp2"]) / median(times) for name, times in training.items()},
     }
 
 
@@ -94,13 +95,14 @@ def describe(numbers: dict[str, Any]) -> list[str]:
         f"{machine['processor']}, {machine['threads']} threads, torch {machine['torch']}, {machine['precision']}, "
         f"{machine['batch_size']} images per step, medians of {machine['rounds']} interleaved rounds",
         "",
-        "| | training, images/s | quartiles | ratio to vae | decoding, images/s | peak memory, MiB |",
-        "|---|---|---|---|---|---|",
+        "| | training, images/s | quartiles | ratio to vae | ratio to rnp2 | decoding, images/s | peak memory, MiB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, rate in numbers["train_images_per_second"].items():
         low, high = numbers["train_quartiles"][name]
         lines.append(
             f"| {name} | {rate:.0f} | {low:.0f} to {high:.0f} | {numbers['ratio_to_vae'][name]:.2f} "
+            f"| {numbers['ratio_to_rnp2'][name]:.2f} "
             f"| {numbers['decode_images_per_second'][name]:.0f} | {numbers['peak_memory_mib'][name]:.0f} |"
         )
     train, decode = numbers["train_images_per_second"], numbers["decode_images_per_second"]
@@ -110,7 +112,9 @@ def describe(numbers: dict[str, Any]) -> list[str]:
         f"{train['rnp2'] / train['reference']:.1f} times reference's, which leaves out the part term; it decodes at "
         f"{decode['rnp2'] / train['rnp2']:.1f} times the rate that it trains at; the fused path trains at "
         f"{train['rnp2'] / train['rnp2 plain loop']:.2f} times and decodes at "
-        f"{decode['rnp2'] / decode['rnp2 plain loop']:.2f} times the plain loop's rate; an image costs rnp3 "
+        f"{decode['rnp2'] / decode['rnp2 plain loop']:.2f} times the plain loop's rate; the ladder trains at "
+        f"{train['rnp2 ladder'] / train['rnp2']:.2f} and feedback at {train['rnp2 feedback'] / train['rnp2']:.2f} of "
+        f"rnp2's rate; an image costs rnp3 "
         f"{train['rnp2'] / train['rnp3']:.2f} times as long as rnp2",
     ]
     if numbers["exponents"]:

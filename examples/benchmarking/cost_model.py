@@ -21,7 +21,7 @@ from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.generated import HeadInput, add_gradients, generate, no_gradient
 from rnp_pyro.fast.recurrence import Recurrence, run_forward
-from rnp_pyro.fast.unroll import Chunk, chunk_gradients, decode_patches, default_chunk
+from rnp_pyro.fast.unroll import Chunk, chunk_gradients, decode_patches, default_chunk, joined
 from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.shapes import Latent, Tensor
@@ -151,10 +151,11 @@ def _engine_stages(tree: Tree, batch_size: int) -> Iterator[Stage]:
 
     def run() -> None:
         for one, layers in zip(chunks, made, strict=True):
-            tape = run_forward(layers, recurrence, num_steps)
-            decoded = decode_patches(layers, tape, recurrence, differentiable=True)
-            errors = (tape.latents, tape.actions, decoded.patches.detach())
-            chunk_gradients(one, Chunk(tape, layers, decoded), errors, recurrence)
+            steps = run_forward(layers, recurrence, num_steps)
+            latents, actions = joined(steps)
+            decoded = decode_patches(layers, latents, recurrence, differentiable=True)
+            errors = (latents, actions, decoded.patches.detach())
+            chunk_gradients(one, Chunk(steps, layers, decoded), errors, recurrence)
 
     generated = num_programs * sum(shape.num_parameters for shape in shapes)
     trunk_weights = sum(parameter.numel() for hypernet in (state, policy) for parameter in hypernet.trunk.parameters())

@@ -21,6 +21,7 @@ from models.likelihood import Likelihood
 from rnp_pyro import sites
 from rnp_pyro.config import GuideConfig, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.errors import UserError
+from rnp_pyro.fast.recall import remembering
 from rnp_pyro.reference import generate_image
 from rnp_pyro.shapes import Canvas, Latent
 from rnp_pyro.tree import Tree
@@ -39,12 +40,15 @@ PLAIN = ModelConfig()
 SETTINGS = {
     "rnp2": PLAIN,
     "rnp2 plain loop": PLAIN,
+    "rnp2 ladder": replace(PLAIN, node_latents="state"),
+    "rnp2 feedback": replace(PLAIN, tree=TreeConfig(feedback=True)),
     "rnp3": replace(PLAIN, tree=THREE_LEVELS),
     "reference": replace(PLAIN, part_term_weight=0.0),
     "vae": replace(PLAIN, name="vae"),
 }
-"""The default tree of two levels; the same step by step, without the fused path; one of three levels, with 64 leaves;
-Algorithm 1 read aloud, which leaves out the part term; the flat baseline."""
+"""A tree of two levels with the root alone random; the same step by step, without the fused path; with random states,
+which the ladder infers (the commands' default); with feedback; a tree of three levels, with 64 leaves; Algorithm 1 read
+aloud, which leaves out the part term; the flat baseline."""
 
 
 class ReferenceRNP(PyroModule):
@@ -118,7 +122,7 @@ def build_subject(
             model.decoder.execution = replace(model.decoder.execution, fused=fused)
         if reference:
             model = ReferenceRNP(model.decoder, model.likelihood)
-        guide = GUIDES["resnet"](GuideConfig(), model.decoder)
+        guide = GUIDES["resnet" if config.node_latents == "none" else "ladder"](GuideConfig(), model.decoder)
         images = torch.rand(batch_size, *IMAGE).round().to(fabric.device)
         z = torch.randn(batch_size, config.latent_size).to(fabric.device)
     elbo = RecordingELBO(max_plate_nesting=1)(model, guide)
@@ -126,7 +130,8 @@ def build_subject(
     parameters = tuple(elbo.parameters())
 
     def train() -> None:
-        value, norm = clipped_gradient(fabric, loss, optimizer, images, KL_WEIGHT, TRAINING.clip)
+        with remembering(model.decoder):
+            value, norm = clipped_gradient(fabric, loss, optimizer, images, KL_WEIGHT, TRAINING.clip)
         if not (isfinite(value.item()) and isfinite(norm.item())):  # waits for an accelerator, as training does
             raise UserError(f"loss {value.item()} or gradient {norm.item()} is not finite: not worth timing")
         optimizer.step()

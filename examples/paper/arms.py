@@ -5,6 +5,9 @@ from examples.paper.plan import RunPlan, Scale
 NORMAL = ("--model.likelihood=normal", "--model.pixel_scale=0.31622777", "--model.part_term_weight=0")
 """The authors' last generation: variance 0.1, no part term."""
 
+ROOT = ("--model.node_latents=none", "--guide.name=resnet")
+"""The paper's: the root's latent alone is random."""
+
 NODES = ("--model.node_latents=state", "--guide.name=ladder")
 FLAT = ("--model.name=vae",)
 
@@ -21,11 +24,11 @@ def wide(scale: Scale) -> tuple[str, ...]:
 
 def mnist(scale: Scale) -> tuple[RunPlan, ...]:
     """Return the runs on digits: the root alone and random nodes, both likelihoods, and flat baselines."""
-    normal = (*NORMAL, *narrow(scale))
+    normal = (*ROOT, *NORMAL, *narrow(scale))
     return (
         RunPlan("mnist-normal", scale.options("mnist", "main", *normal)),
         RunPlan("mnist-normal-vae", scale.options("mnist", "main", *normal, *FLAT)),
-        RunPlan("mnist", scale.options("mnist", "main")),
+        RunPlan("mnist", scale.options("mnist", "main", *ROOT)),
         RunPlan("mnist-nodes", scale.options("mnist", "main", *NODES)),
         RunPlan("mnist-vae", scale.options("mnist", "main", *FLAT)),
     )
@@ -42,7 +45,7 @@ def omniglot(scale: Scale) -> tuple[RunPlan, ...]:
 def colour(scale: Scale) -> tuple[str, ...]:
     """Return options for colour images of their own size, with larger patches and a narrow likelihood."""
     sizes = () if scale.name == "smoke" else (f"--image_size={scale.objects}", "--model.tree.patch_size=12")
-    return (*sizes, *wide(scale), "--model.likelihood=normal", "--model.pixel_scale=0.1")
+    return (*sizes, *wide(scale), *ROOT, "--model.likelihood=normal", "--model.pixel_scale=0.1")
 
 
 REGULAR = ("--train.optimizer=adamw", "--train.weight_decay=0.01", "--train.ema=0.999")

@@ -6,6 +6,7 @@ parts and the whole tree explain the image side by side.
 
 from collections.abc import Sequence
 
+from examples.paper.arms import ROOT
 from examples.paper.measures import quality
 from examples.paper.plan import Context, Experiment, Made, RunPlan, Scale, Trained
 from rnp_pyro import figures
@@ -15,7 +16,7 @@ from rnp_pyro.figures.series import column
 
 def plan(scale: Scale) -> Sequence[RunPlan]:
     """Return the arms; one depth at a time has half of the time for each depth."""
-    patch = () if scale.name == "smoke" else ("--model.tree.patch_size=8",)
+    patch = ROOT if scale.name == "smoke" else (*ROOT, "--model.tree.patch_size=8")
     one = ("--model.tree.num_steps=[4]", *patch)
     return [
         RunPlan("depth-one", scale.options("mnist", "half", *one)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from examples.paper.arms import FLAT, NORMAL, narrow
+from examples.paper.arms import FLAT, NORMAL, ROOT, narrow
 from examples.paper.measures import quality
 from examples.paper.pictures import parse_rows, reconstructions
 from examples.paper.plan import Context, Experiment, Made, RunPlan, Scale, Trained
@@ -15,7 +15,8 @@ def plan(scale: Scale) -> Sequence[RunPlan]:
     """Return the program and the flat baseline for each set of primitives."""
     found = []
     for name, listed in PRIMITIVES.items():
-        given = (*NORMAL, *narrow(scale), "--model.tree.patch_decoder=primitives", f"--model.tree.primitives={listed}")
+        fixed = ("--model.tree.patch_decoder=primitives", f"--model.tree.primitives={listed}")
+        given = (*ROOT, *NORMAL, *narrow(scale), *fixed)
         found.append(RunPlan(f"primitives-{name}", scale.options("mnist", "main", *given)))
         found.append(RunPlan(f"primitives-{name}-vae", scale.options("mnist", "main", *given, *FLAT)))
     return found

@@ -6,6 +6,7 @@ Attend, infer, repeat (AIR) is not beside it yet.
 from collections.abc import Sequence
 from math import pi
 
+from examples.paper.arms import ROOT
 from examples.paper.measures import masks_of, quality, rand_index
 from examples.paper.pictures import parse_rows, reconstructions
 from examples.paper.plan import Context, Experiment, Made, Row, RunPlan, Scale, Trained
@@ -24,9 +25,9 @@ def plan(scale: Scale) -> Sequence[RunPlan]:
     def canvases(*sizes: int) -> tuple[str, ...]:
         return () if small else (f"--model.tree.canvas_sizes={list(sizes)}", "--model.tree.patch_size=8")
 
-    three = ("--model.tree.num_steps=[2,4,4]", f"--model.tree.scale_limits=[{WHOLES},{PARTS},{PARTS}]", TURNED)
-    two = ("--model.tree.num_steps=[8,4]", f"--model.tree.scale_limits=[{PARTS},{PARTS}]", TURNED)
-    cut = ("--model.tree.num_steps=[4,4]", f"--model.tree.scale_limits=[{PARTS},{PARTS}]", TURNED, *canvases(12))
+    three = ("--model.tree.num_steps=[2,4,4]", f"--model.tree.scale_limits=[{WHOLES},{PARTS},{PARTS}]", TURNED, *ROOT)
+    two = ("--model.tree.num_steps=[8,4]", f"--model.tree.scale_limits=[{PARTS},{PARTS}]", TURNED, *ROOT)
+    cut = ("--model.tree.num_steps=[4,4]", f"--model.tree.scale_limits=[{PARTS},{PARTS}]", TURNED, *ROOT, *canvases(12))
     only = "--train.only=guide"
     return [
         RunPlan("pairs-three", scale.options("pairs", "long", *three, *canvases(20, 12))),

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from rnp_pyro.api.places import check_packages, print_anything
+from rnp_pyro.api.consoles import outlive_readers, print_anything
+from rnp_pyro.api.places import check_packages
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.settings import make_parser as make_parser
 from rnp_pyro.errors import UserError
@@ -27,8 +28,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str] | None = None) -> None:
     """Run a command, by default on the process's arguments; bad input ends in one line and exit status 2."""
     print_anything()
+    if arguments is None:
+        outlive_readers()
     try:
         command(sys.argv[1:] if arguments is None else arguments)
+        print(end="", flush=True)  # a disk without room is found here, and not after the last line of Python
     except UserError as error:
         _fail(one_line(error))
     except ArgumentError as error:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from rnp_pyro.data.array_pixels import CHANNELS, on_black, to_byte_images
+from rnp_pyro.data.image_data import Scale
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
 from rnp_pyro.pictures.colour import any_colour, to_grey
@@ -24,20 +25,21 @@ Shape = tuple[int, int, int]
 """Channels, rows and columns of an image."""
 
 
-def as_bytes(images: Any, image_shape: Shape, white: float | None = None) -> ByteImages:
+def as_bytes(images: Any, image_shape: Shape, white: float | None = None, like: Scale | None = None) -> ByteImages:
     """Return a user's images as bytes ``[N C H W]``.
 
     Args:
         images: See the top of this file.
         image_shape: What every image must be. Colour without any colours is grey, and transparent pixels are black.
         white: The value that counts as white; None: the largest of the pixels' type.
+        like: How the numbers of the run's own images were read; numbers of the same kind are read so, too.
 
     Raises:
         UserError: If they are something else, or could be several things.
     """
     array = gather(images)[0]
     ordered = _fitted(array, image_shape)
-    pixels = to_byte_images({"given": ordered}, "full" if white is None else white)[0]["given"]
+    pixels = to_byte_images({"given": ordered}, "full" if white is None else white, like).images["given"]
     if int(pixels.max()) <= 1 and array.max() > 0:
         raise UserError(
             f"expected pixels of which some are bright, got {array.dtype} with a brightest of {array.max():g}, which "

@@ -2,12 +2,15 @@
 
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from rnp_pyro.api.record import DataRecord, differences, read_record, record_of, write_record
+from rnp_pyro.api.record import DataRecord, differences, read_record, record_of, was_trained_on, write_record
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, load_images
 from rnp_pyro.data.classes import choose_classes
+from rnp_pyro.data.image_data import join_splits, split_fields
 from rnp_pyro.errors import UserError
 
 IN_MEMORY = "array"
@@ -39,6 +42,7 @@ def load_data(config: Config, data: str | None = None, data_dir: str | None = No
             mixed_sizes=config.mixed_sizes,
             invert=config.invert,
             white=config.white,
+            splits=config.splits,
         )
         return choose_classes(loaded, config.classes, config.classes_out)
     except UserError as error:
@@ -69,8 +73,8 @@ def record_for(path: Path, config: Config, data: str | None, data_dir: str | Non
     return record
 
 
-def check_same(record: DataRecord, data: ImageData, named: bool) -> None:
-    """Hold a data set against what a run was trained on.
+def as_trained(record: DataRecord, data: ImageData, named: bool) -> ImageData:
+    """Return a data set as a run may be measured on it: what it was trained on is among the training images.
 
     Args:
         record: The run's.
@@ -88,14 +92,34 @@ def check_same(record: DataRecord, data: ImageData, named: bool) -> None:
             f"{data.name}: name others with --data"
         )
     if not (differing := differences(record, data)):
-        return
+        return data
     if not named:
         raise UserError(
             f"{data.name} has changed since the run was trained on it ({'; '.join(differing)}), so that its test "
             "images may have been trained on: put it back as it was, or name the images to look at with --data"
         )
+    regrouped, told = _regroup(record, data)
     print(
-        f"warning: {data.name} is not what the run was trained on ({record.name}; {'; '.join(differing)}): if they "
-        "have images in common, the run may have been trained on some that are looked at here",
+        f"warning: {data.name} is not what the run was trained on ({record.name}; {'; '.join(differing)}): {told}",
         file=sys.stderr,
     )
+    return regrouped
+
+
+def _regroup(record: DataRecord, data: ImageData) -> tuple[ImageData, str]:
+    """Move the validation and test images that a run was trained on to the training images, and say how many."""
+    if not record.trained_on:
+        return data, "if they have images in common, the run may have been trained on some that are looked at here"
+    train, moved = [data.split("train")], []
+    fields: dict[str, Any] = {}
+    for name in ("validation", "test"):
+        split = data.split(name)
+        trained = was_trained_on(record, split.images)
+        fields |= split_fields(name, split.take((~trained).nonzero()[:, 0]))
+        if trained.any():
+            train.append(split.take(trained.nonzero()[:, 0]))
+            moved.append(f"{int(trained.sum())} of {len(split)} {name} images")
+    if not moved:
+        return data, "the run was trained on none of its validation and test images"
+    fields |= split_fields("train", join_splits(train))
+    return replace(data, **fields), f"the run was trained on {' and '.join(moved)}, which count as training images here"

@@ -60,10 +60,3 @@ def drop_unknown_backend() -> None:
         with suppress(ValueError):  # matplotlib itself must not see the name: it cannot be imported a second time
             import_module("matplotlib").rcParams["backend"] = name
             os.environ[BACKEND_VARIABLE] = name
-
-
-def print_anything() -> None:
-    """Let the consoles print what their encoding lacks, such as an accent where it is ASCII, as an escape."""
-    for stream in (sys.stdout, sys.stderr):
-        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-            reconfigure(errors="backslashreplace")

@@ -1,21 +1,25 @@
 """What a run knows of its images without looking at them: ``data.json`` in its folder.
 
 With it a run opens anywhere: moved, copied, its images gone. When images are looked at again, their fingerprint says
-whether they are still the same ones, divided in the same way.
+whether they are still the same ones, divided in the same way, and the hashes of its training images which of others it
+was trained on.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.data import ImageData
-from rnp_pyro.data.identity import fingerprint
-from rnp_pyro.data.image_data import SPLITS, Appearance
+from rnp_pyro.data.identity import fingerprint, image_hashes, pack_hashes, seen, unpack_hashes
+from rnp_pyro.data.image_data import SPLITS, Appearance, Scale
 from rnp_pyro.errors import UserError
-from rnp_pyro.shapes import ByteImages
+from rnp_pyro.shapes import Bool, ByteImages, Tensor
 
 RECORD = "data.json"
+
+LATER = {"trained_on", "scale"}
+"""Fields that records of earlier versions lack."""
 
 Ink = Literal["bright", "dark"]
 
@@ -32,6 +36,7 @@ class DataRecord:
         ink: What is drawn: bright on a dark ground, or dark on a bright one.
         num_images: Number of images of each split.
         fingerprints: A short text for each split that tells its images from others, in whatever order.
+        trained_on: The hashes of the training images (``pack_hashes``); empty in records from before they were kept.
     """
 
     name: str
@@ -41,6 +46,7 @@ class DataRecord:
     ink: Ink
     num_images: dict[str, int]
     fingerprints: dict[str, str]
+    trained_on: str = field(default="", repr=False)
 
 
 def record_of(data: ImageData) -> DataRecord:
@@ -53,7 +59,13 @@ def record_of(data: ImageData) -> DataRecord:
         ink=ink_of(data.train),
         num_images={split: len(getattr(data, split)) for split in SPLITS},
         fingerprints=fingerprint(data),
+        trained_on=pack_hashes(image_hashes(data.train)),
     )
+
+
+def was_trained_on(record: DataRecord, images: ByteImages) -> Bool[Tensor, "N"]:
+    """Return which images are, pixel for pixel, among those that the run was trained on."""
+    return seen(images, unpack_hashes(record.trained_on))
 
 
 def ink_of(images: ByteImages) -> Ink:
@@ -99,13 +111,14 @@ def read_record(folder: Path) -> DataRecord | None:
             f"expected what a run keeps of its data in {path}, got something else: remove the file, and open the run "
             "once with its data (--data)"
         )
-    classes = read["class_names"]
+    classes, appearance = read["class_names"], read["appearance"]
+    scale = appearance.get("scale")
     return DataRecord(
         **{
             **read,
             "image_shape": tuple(read["image_shape"]),
             "class_names": None if classes is None else tuple(classes),
-            "appearance": Appearance(**read["appearance"]),
+            "appearance": Appearance(**{**appearance, "scale": None if scale is None else Scale(**scale)}),
         }
     )
 
@@ -123,7 +136,7 @@ def differences(record: DataRecord, data: ImageData) -> list[str]:
 
 def _sound(read: Any) -> bool:
     """Return whether what was read from a file is a record."""
-    if not isinstance(read, dict) or set(read) != {field.name for field in fields(DataRecord)}:
+    if not _has_fields(read, DataRecord):
         return False
     shape, classes = read["image_shape"], read["class_names"]
     per_split = [read["num_images"], read["fingerprints"]]
@@ -138,14 +151,37 @@ def _sound(read: Any) -> bool:
         and all(isinstance(values, dict) and set(values) == set(SPLITS) for values in per_split)
         and all(isinstance(count, int) and count >= 0 for count in read["num_images"].values())
         and all(isinstance(text, str) for text in read["fingerprints"].values())
+        and _sound_hashes(read.get("trained_on", ""))
     )
+
+
+def _has_fields(read: Any, kind: type) -> bool:
+    """Return whether these are the fields of a dataclass."""
+    return isinstance(read, dict) and set(read) | LATER == {one.name for one in fields(kind)} | LATER
+
+
+def _sound_hashes(read: Any) -> bool:
+    try:
+        unpack_hashes(read)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _sound_appearance(read: Any) -> bool:
     return (
-        isinstance(read, dict)
-        and set(read) == {field.name for field in fields(Appearance)}
+        _has_fields(read, Appearance)
         and isinstance(read["digits"], bool)
         and isinstance(read["inverted"], bool)
-        and (read["white"] is None or isinstance(read["white"], int | float))
+        and isinstance(read["white"], int | float | None)
+        and (read.get("scale") is None or _sound_scale(read["scale"]))
+    )
+
+
+def _sound_scale(read: Any) -> bool:
+    return (
+        _has_fields(read, Scale)
+        and all(isinstance(read[name], int | float) for name in ("black", "full"))
+        and isinstance(read["floats"], bool)
+        and read["black"] <= 0 < read["full"]
     )

@@ -6,12 +6,19 @@ from jaxtyping import Int64
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.data import ImageData, binarise_fixed, fingerprint, to_unit
 from rnp_pyro.data.image_data import Split
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Tensor
 
 
 def rows_of(data: ImageData, split: str, limit: int | None = None) -> Split:
-    """Return the first images of a split, or of ``all``: training, validation and test images in this order."""
+    """Return the first images of a split, or of ``all``: training, validation and test images in this order.
+
+    Raises:
+        UserError: If there are none.
+    """
     part = data.split(split)
+    if not len(part):
+        raise UserError(f"expected images in the {split} split of {data.name}, found none: choose another")
     return part.take(torch.arange(len(part))[:limit])
 
 

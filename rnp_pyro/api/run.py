@@ -21,13 +21,14 @@ from inference.estimates import standard_error
 from inference.importance import fitted_sampling, join, judge, particle_terms
 from inference.predictive import programs_of, resample, sample_prior, take, weigh_given
 from rnp_pyro.api.arrays import as_bytes
-from rnp_pyro.api.data import IN_MEMORY, check_same, load_data
+from rnp_pyro.api.data import IN_MEMORY, as_trained, load_data
 from rnp_pyro.api.encoding import encode
 from rnp_pyro.api.notebook import hide_bar
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.record import DataRecord, other_ink, write_record
 from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
 from rnp_pyro.api.results import Completions, Evaluation, Samples
+from rnp_pyro.api.rows import rows_of
 from rnp_pyro.api.settings import write_settings
 from rnp_pyro.api.trees import PartTree, PartTrees
 from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, save_weights
@@ -96,8 +97,7 @@ class Run:
                 "the run was trained on an array, which it does not keep: pass images, run.evaluate(images)"
             )
         data = load_data(self.config, self.data_now, self.data_dir_now)
-        check_same(self.record, data, named=self.data_now is not None)
-        return data
+        return as_trained(self.record, data, named=self.data_now is not None)
 
     @property
     def tree(self) -> Tree:
@@ -171,7 +171,7 @@ class Run:
         """
         check_count("particles", particles, 1)
         check_seed("seed", seed)
-        pixels = self.data.test if images is None else self._bytes(images)
+        pixels = rows_of(self.data, "test").images if images is None else self._bytes(images)
         observed, found = self._observed(pixels), []
         total = particles * len(observed)
         with _alone(), tqdm(total=total, unit=" particles", unit_scale=True, disable=hide_bar(not progress)) as bar:
@@ -252,8 +252,9 @@ class Run:
 
     def _bytes(self, images: Any) -> ByteImages:
         """Return a user's images as the run's are: dark ink on a bright ground inverted if the run's data were."""
-        pixels = as_bytes(images, self.image_shape, self.record.appearance.white)
-        pixels = 255 - pixels if self.record.appearance.inverted else pixels
+        own = self.record.appearance
+        pixels = as_bytes(images, self.image_shape, own.white, own.scale)
+        pixels = 255 - pixels if own.inverted else pixels
         if (told := other_ink(self.record, pixels)) is not None:
             print(f"warning: {told}", file=sys.stderr)
         return pixels

@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -24,8 +25,16 @@ DEFAULT_PRESET = "quickstart"
 NO_SETTINGS = ("preset", "resume", "help_all")
 """Options for the command line alone: see :func:`take_option`."""
 
+NODES, GUIDE, OBJECTIVE = "model.node_latents", "guide.name", "train.objective"
+NAMES_TO_SEE = (f"--{NODES}=none", f"--{GUIDE}=resnet", f"--{OBJECTIVE}=elbo")
+OTHERS_TO_SEE = (f"--{NODES}=state", f"--{GUIDE}=ladder", f"--{OBJECTIVE}=analytic_kl")
+"""Two different values of each: what differs when both are parsed is named nowhere."""
+
 MEANT_BEFORE: dict[str, str] = {"model.tree.compress": "false", "invert": "false", "white": "full"}
 """Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
+
+MEANT_BEFORE_INVERSION = {"splits": "mixed"}
+"""Of runs that lack ``invert``, too: a folder's train and test were no splits yet."""
 
 
 def preset_names() -> list[str]:
@@ -80,7 +89,7 @@ def parse_config(
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
     given = [f"--config={start}", *arguments, *cleared]
     quiet = [one for one in given if not one.startswith("--print_config")]
-    unnamed = [f"--{name}={value}" for name, value in MEANT_BEFORE.items()] if base else _sizes(_parse(parser, quiet))
+    unnamed = _meant_before(base) if base else [*_sizes(_parse(parser, quiet)), *_suited(parser, quiet)]
     values = _parse(parser, [*unnamed, *given])
     for other in explicit:
         if "schedule" in explicit and other != "schedule" and getattr(values.train, other) is not None:
@@ -88,6 +97,14 @@ def parse_config(
     names = {field.name for field in fields(Config)}
     others = Namespace(**{name: value for name, value in vars(values).items() if name not in names})
     return Config(**{name: getattr(values, name) for name in names}), preset, others
+
+
+def _meant_before(base: Path) -> list[str]:
+    """Return options for what the settings of an older run meant, in force where its file names nothing else."""
+    text = base.read_text(encoding="utf-8", errors="replace") if base.is_file() else ""
+    old = not re.search("^invert:", text, flags=re.MULTILINE)
+    meant = MEANT_BEFORE | (MEANT_BEFORE_INVERSION if old else {})
+    return [f"--{name}={value}" for name, value in meant.items()]
 
 
 def _files(arguments: Sequence[str]) -> list[Path]:
@@ -128,6 +145,26 @@ def _sizes(values: Namespace) -> list[str]:
         f"--model.tree.canvas_sizes={list(canvas_sizes_for(size, levels))}",
         f"--model.tree.patch_size={patch_size_for(size, levels)}",
     ]
+
+
+def _suited(parser: ArgumentParser, given: Sequence[str]) -> list[str]:
+    """Return options for what is random at nodes, the guide and the objective, in force where nothing else names them.
+
+    Of nodes and guide each follows the other where only one is named. Where neither is, nodes have random states, which
+    the ladder infers; the vae has no nodes. Where sites have a KL in closed form, it is taken: it learns faster.
+    """
+    one, other = (_parse(parser, [*options, *given]) for options in (NAMES_TO_SEE, OTHERS_TO_SEE))
+    seen = {name: (attrgetter(name)(one), attrgetter(name)(other)) for name in (NODES, GUIDE, OBJECTIVE)}
+    named = {name: first for name, (first, second) in seen.items() if first == second}
+    guide, nodes = named.get(GUIDE), named.get(NODES)
+    if guide is None:
+        none_random = nodes == "none" or (nodes is None and one.model.name != "rnp")
+        guide = "resnet" if none_random else "ladder"
+    if nodes is None:
+        nodes = "state" if guide == "ladder" else "none"
+    closed = guide in ("resnet", "ladder") and one.guide.refine_steps == 0 and one.train.free_bits == 0
+    objective = "analytic_kl" if closed else "elbo"
+    return [f"--{NODES}={nodes}", f"--{GUIDE}={guide}", f"--{OBJECTIVE}={objective}"]
 
 
 def preset_file(name: str) -> Path:

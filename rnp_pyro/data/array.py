@@ -81,8 +81,8 @@ def read_arrays(arrays: Mapping[str, np.ndarray], name: str, image_size: int, wh
     if "test" not in images and len(images["train"]) < FEWEST:
         raise UserError(f"expected at least {FEWEST} images in {name!r}, got {len(images['train'])}: add images")
     labels, class_names, said = number_labels(keyed, {split: len(one) for split, one in images.items()}, name)
-    pixels, level, scaled = to_byte_images(images, white)
-    pixels = {split: fit_squares(on_black(one), image_size) for split, one in pixels.items()}
+    read = to_byte_images(images, white)
+    pixels = {split: fit_squares(on_black(one), image_size) for split, one in read.images.items()}
     if pixels["train"].shape[1] == 3 and not any(any_colour(one) for one in pixels.values()):
         pixels = {split: to_grey(one) for split, one in pixels.items()}
     splits = {split: Split(one, labels.get(split)) for split, one in pixels.items()}
@@ -91,8 +91,9 @@ def read_arrays(arrays: Mapping[str, np.ndarray], name: str, image_size: int, wh
         test=splits.get("test"),
         validation=splits.get("validation"),
         class_names=class_names,
-        white=level,
-        notes=(*_passed_over(keyed), *said, *scaled),
+        white=read.white,
+        scale=read.scale,
+        notes=(*_passed_over(keyed), *said, *read.notes),
         own=True,
     )
 

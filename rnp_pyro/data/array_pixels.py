@@ -1,21 +1,22 @@
 """Images of any usual type and order of dimensions as bytes ``[N, C, S, S]``."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from rnp_pyro.data.array_scale import read_scale
+from rnp_pyro.data.image_data import Scale
 from rnp_pyro.data.source import White
 from rnp_pyro.data.white import choose_white
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.formats import LARGEST, SMALLEST
-from rnp_pyro.pictures.levels import FULL_BYTES, FULL_WORDS, to_bytes
+from rnp_pyro.pictures.levels import FULL_BYTES, to_bytes
 from rnp_pyro.shapes import ByteImages, Tensor, UInt8
 
 CHANNELS = (1, 3, 4)
-_SLACK = 1e-3
-"""How far floating-point numbers may stray over the edge of a range."""
 
 _CHUNK = 1024
 
@@ -60,10 +61,25 @@ def channels_first(array: np.ndarray, key: str) -> np.ndarray:
     return images
 
 
-def to_byte_images(
-    arrays: Mapping[str, np.ndarray], wish: White
-) -> tuple[dict[str, ByteImages], float | None, tuple[str, ...]]:
-    """Return the splits' images as bytes, the value that counted as white if it is not the type's, and what to say.
+@dataclass(frozen=True)
+class ReadImages:
+    """Images as bytes, and how they were read.
+
+    Attributes:
+        images: By split.
+        white: The value that counted as white; None: the type's largest.
+        scale: How the numbers were read; None: they were true or false.
+        notes: What to say.
+    """
+
+    images: dict[str, ByteImages]
+    white: float | None = None
+    scale: Scale | None = None
+    notes: tuple[str, ...] = ()
+
+
+def to_byte_images(arrays: Mapping[str, np.ndarray], wish: White, like: Scale | None = None) -> ReadImages:
+    """Return the splits' images as bytes.
 
     One scale serves all splits. Whole numbers up to 255 are bytes, up to 65535 words of 16 bits; floating-point
     numbers reach from 0 to 1, from 0 to 255, from 0 to 65535, or from -1 to 1.
@@ -71,66 +87,24 @@ def to_byte_images(
     Args:
         arrays: Images ``[N, C, H, W]`` by split.
         wish: The value that counts as white, or auto, or full.
+        like: How others were read that these are compared with: numbers of the same kind are read so, too, however
+            bright the brightest of these is, and ``wish`` is only for them.
 
     Raises:
         UserError: The values are not those of pixels.
     """
-    least, most = _range(arrays)
     kinds = {array.dtype.kind.replace("u", "i") for array in arrays.values()}
     if len(kinds) > 1:
         told = ", ".join(f"{split} {array.dtype}" for split, array in arrays.items())
         raise UserError(f"expected images of one type in all splits, got {told}: save all as uint8")
     if kinds == {"b"}:
-        return {split: _bytes(array, 0.0, 1.0) for split, array in arrays.items()}, None, ()
-    floats = "f" in kinds
-    least, most, full, told = (_float_scale if floats else _whole_scale)(least, most, arrays)
-    offset = -1.0 if least < 0 else 0.0
-    white, said = choose_white([most - offset], [full - offset], wish) if offset == 0 else (None, ())
-    scale = full - offset if white is None else white
-    return {split: _bytes(array, offset, scale) for split, array in arrays.items()}, white, (*told, *said)
-
-
-def _range(arrays: Mapping[str, np.ndarray]) -> tuple[float, float]:
-    """Return the smallest and the largest value of all images."""
-    for split, array in arrays.items():
-        if array.dtype.kind not in "buif":
-            raise UserError(
-                f"expected pixels of type uint8, bool, uint16, another whole number or a floating-point number, got "
-                f"{array.dtype} in the {split} images: save them as uint8"
-            )
-        wrong = 0 if array.dtype.kind != "f" else sum(int((~np.isfinite(part)).sum()) for part in _chunks(array))
-        if wrong:
-            raise UserError(
-                f"expected finite pixels, got {wrong} NaN or infinite ones in the {split} images: replace them, such "
-                "as with numpy.nan_to_num"
-            )
-    return min(float(one.min()) for one in arrays.values()), max(float(one.max()) for one in arrays.values())
-
-
-def _whole_scale(
-    least: float, most: float, arrays: Mapping[str, np.ndarray]
-) -> tuple[float, float, float, tuple[str, ...]]:
-    if least < 0 or most > FULL_WORDS:
-        raise UserError(
-            f"expected whole numbers of 0 to 255, or to 65535, as pixels, got {least:g} to {most:g} in the "
-            "images: shift or scale them"
-        )
-    wide = all(array.dtype.itemsize > 1 for array in arrays.values())
-    words = wide and (most > FULL_BYTES or (all(array.dtype == np.uint16 for array in arrays.values()) and most > 1))
-    return least, most, FULL_WORDS if words and most != FULL_BYTES else FULL_BYTES, ()
-
-
-def _float_scale(
-    least: float, most: float, arrays: Mapping[str, np.ndarray]
-) -> tuple[float, float, float, tuple[str, ...]]:
-    for low, high in ((0.0, 1.0), (-1.0, 1.0), (0.0, FULL_BYTES), (0.0, FULL_WORDS)):
-        if low - _SLACK <= least and most <= high + _SLACK:
-            told = f"pixels are floating-point, {least:g} to {most:g}: {low:g} was taken as black and {high:g} as white"
-            return (low if low < 0 else 0.0), min(most, high), high, (told,)
-    raise UserError(
-        f"expected floating-point pixels within 0 to 1, -1 to 1, or 0 to 255, got {least:g} to {most:g} in the images: "
-        "undo what was subtracted and divided by, or save them as uint8"
-    )
+        return ReadImages({split: _bytes(array, 0.0, 1.0) for split, array in arrays.items()})
+    scale, most, told = read_scale(arrays, like)
+    wish = wish if like is None or scale == like else "full"
+    white, said = choose_white([most], [scale.full], wish) if scale.black == 0 else (None, ())
+    reach = scale.full - scale.black if white is None else white
+    images = {split: _bytes(array, scale.black, reach) for split, array in arrays.items()}
+    return ReadImages(images, white, scale, (*told, *said))
 
 
 def _bytes(images: np.ndarray, offset: float, scale: float) -> ByteImages:

@@ -1,4 +1,7 @@
-"""Downloads through torchvision: quiet, never endless, whole or not at all."""
+"""Downloads through torchvision: quiet, never endless, whole or not at all.
+
+torchvision takes seconds to import, so functions import it.
+"""
 
 import contextlib
 import io
@@ -10,9 +13,6 @@ import urllib.error
 from collections.abc import Callable, Iterable, Iterator
 from http.client import HTTPException
 from pathlib import Path
-
-import torchvision.datasets
-from torchvision.datasets.utils import download_and_extract_archive
 
 from rnp_pyro.messages import one_line
 
@@ -34,6 +34,8 @@ def download_idx(name: str, raw: Path) -> None:
     Raises:
         DownloadError: No address delivered a file, or ``raw`` cannot be written.
     """
+    import torchvision.datasets
+
     dataset = getattr(torchvision.datasets, name)
     with _arrivals(raw) as arrivals:
         for filename, md5 in dataset.resources:
@@ -82,6 +84,8 @@ def _arrivals(target: Path) -> Iterator[str]:
 
 def _fetch(mirrors: list[str], filename: str, md5: str, folder: str) -> None:
     """Download one file from the first mirror that has it."""
+    from torchvision.datasets.utils import download_and_extract_archive
+
     reason = ""
     for mirror in mirrors:
         try:

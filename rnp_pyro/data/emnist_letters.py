@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnp_pyro.data.download import download_zip
 from rnp_pyro.data.idx_set import IdxSet, load_idx_set, prepare_idx_set
 from rnp_pyro.data.source import Request, Source
 from rnp_pyro.errors import UserError
@@ -58,9 +59,7 @@ def _letters(unpacked: Path) -> Iterator[Path]:
 
 
 def _download(idx_set: IdxSet, raw: Path) -> None:
-    from torchvision.datasets import EMNIST  # takes two seconds to import
-
-    from rnp_pyro.data.download import download_zip
+    from torchvision.datasets import EMNIST  # takes seconds to import
 
     download_zip(EMNIST.url, EMNIST.md5, raw, _letters)
 

@@ -20,6 +20,9 @@ _SIDE = 64
 _LAST_TRAINING, _VALIDATION = 7, 8
 """Objects 1 to 7 of each kind are trained on, object 8 is the validation, the others are the test."""
 
+_CARS = {11: 4, 12: 8, 14: 10}
+"""The ten cars are called car1, 2, 3, 5, 6, 7, 9, 11, 12 and 14: the last three stand for the numbers that are free."""
+
 _MASK_THRESHOLD = 127
 
 _SHAPES = {
@@ -101,6 +104,11 @@ def _object(name: str) -> re.Match[str] | None:
     return re.fullmatch(r"(apple|car|cow|cup|dog|horse|pear|tomato)(\d+)", name)
 
 
+def _rank(kind: str, number: int) -> int:
+    """Return which of the ten objects of its kind this is, from 1; by it objects are divided."""
+    return _CARS.get(number, number) if kind == "car" else number
+
+
 def _read_official(folder: Path) -> dict[str, np.ndarray]:
     """Read ``apple1/apple1-000-000.png`` and its mask ``apple1/maps/apple1-000-000-map.png``, and their like."""
     found, masks = {}, {}
@@ -124,7 +132,7 @@ def _read_official(folder: Path) -> dict[str, np.ndarray]:
         "images": box_resize(read_files(folder, [found[key] for key in keys], "RGB", "eth80"), _SIDE),
         "masks": box_resize(read_files(folder, [masks[key] for key in keys], "L", "eth80"), _SIDE),
         "category": np.array([kinds.index(key[0]) for key in keys], np.uint8),
-        "object_id": np.array([key[1] for key in keys], np.uint8),
+        "object_id": np.array([_rank(*key[:2]) for key in keys], np.uint8),
         "view_id": np.array([views.index(key[2:]) for key in keys], np.uint8),
         "view_angles": np.array(views, np.int16),
         "category_names": np.array(kinds),

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from rnp_pyro.data.data_folder import user_path
-from rnp_pyro.data.image_data import Split
-from rnp_pyro.data.layout import Layout, read_layout
+from rnp_pyro.data.image_data import Scale, Split
+from rnp_pyro.data.layout import Layout, mixed_layout, read_layout
 from rnp_pyro.data.listing import Listing, list_folder, one_form
 from rnp_pyro.data.load import FEWEST
 from rnp_pyro.data.source import Request, Source
@@ -35,17 +35,20 @@ def load(request: Request) -> Source:
     """
     root = user_path(request.argument)
     listing = _list_images(root)
-    layout = read_layout(listing.images)
-    pictures = _read_all(root, listing.images, request, request.white)
+    mixed = request.splits == "mixed"
+    paths = _paths_before_splits(root, listing.images) if mixed else listing.images
+    layout = mixed_layout(paths) if mixed else read_layout(paths)
+    pictures = _read_all(root, paths, request, request.white)
     if not request.mixed_sizes:
-        _check_sizes(listing.images, pictures)
+        _check_sizes(paths, pictures)
+    fulls = {one.full for one in pictures}
     white, said = choose_white([one.brightest for one in pictures], [one.full for one in pictures], request.white)
     if white is not None and white != request.white:
-        pictures = _read_all(root, listing.images, request, white)
+        pictures = _read_all(root, paths, request, white)
     images = torch.stack([picture.pixels for picture in pictures])
     if not any_colour(images):
         images = to_grey(images)
-    splits = _divide(images, layout, [one_form(path.as_posix()) for path in listing.images])
+    splits = _divide(images, layout, [one_form(path.as_posix()) for path in paths])
     paged = sum(picture.frames > 1 for picture in pictures)
     pages = [f"of {paged} files with several pictures the first was taken"] if paged else []
     return Source(
@@ -54,6 +57,7 @@ def load(request: Request) -> Source:
         validation=splits.get("validation"),
         class_names=layout.class_names,
         white=white,
+        scale=Scale(0.0, max(fulls), max(fulls) <= 1) if len(fulls) == 1 else None,
         notes=(*listing.notes(), *layout.notes, *pages, *said),
         own=True,
     )
@@ -71,6 +75,12 @@ def _list_images(root: Path) -> Listing:
             "images or name another folder"
         )
     return listing
+
+
+def _paths_before_splits(root: Path, paths: Sequence[Path]) -> list[Path]:
+    """Return the images, and their order, that runs had from before folders were splits: none behind a link."""
+    linked = {folder for path in paths for folder in path.parents if (root / folder).is_symlink() and folder.parts}
+    return sorted((path for path in paths if not linked & set(path.parents)), key=lambda path: path.parts)
 
 
 def _read_all(root: Path, paths: Sequence[Path], request: Request, white: float | str) -> list[Picture]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from rnp_pyro.data.archive import read_archive, to_source
 from rnp_pyro.data.data_folder import DATA_VARIABLE, data_folder, find_file, find_folder, plain_name
+from rnp_pyro.data.download import DownloadError, download_idx
 from rnp_pyro.data.idx import FILES, find_idx_files, read_idx_arrays
 from rnp_pyro.data.source import Request, Source
 from rnp_pyro.errors import UserError
@@ -18,8 +19,6 @@ def _unchanged(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _download(idx_set: "IdxSet", raw: Path) -> None:
-    from rnp_pyro.data.download import download_idx  # torchvision takes two seconds to import
-
     download_idx(idx_set.folder, raw)
 
 
@@ -106,8 +105,6 @@ def _present(idx_set: IdxSet, folder: Path) -> str:
 
 def _fetch(idx_set: IdxSet, folder: Path) -> dict[str, Path]:
     """Download the four files; the error tells where they were looked for first."""
-    from rnp_pyro.data.download import DownloadError  # as above
-
     raw = folder / idx_set.folder / "raw"
     try:
         idx_set.download(idx_set, raw)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -45,6 +46,21 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How the numbers of a user's own pixels were read.
+
+    Attributes:
+        black: The value that was black by their type: 0, or -1.
+        full: The value that was white by it: 1, 255 or 65535.
+        floats: They are floating-point numbers.
+    """
+
+    black: float
+    full: float
+    floats: bool
+
+
+@dataclass(frozen=True)
 class Appearance:
     """What a data set's pictures look like, which is what a user's own picture is made to look like.
 
@@ -52,11 +68,13 @@ class Appearance:
         digits: Bright digits on black.
         inverted: Dark and bright were exchanged, so that ink is bright.
         white: The value of the files' pixels that counted as white; None: the largest that their type has.
+        scale: How the numbers were read; None: not known, or not one for all.
     """
 
     digits: bool = False
     inverted: bool = False
     white: float | None = None
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +140,11 @@ class ImageData:
             raise ValueError(f"expected one of {', '.join(SPLITS)}, all, got {name}")
         parts = (getattr(self, f"{name}{what}") for what in ("", "_labels", "_files", "_masks"))
         return Split(*parts)
+
+
+def split_fields(name: str, split: Split) -> dict[str, Any]:
+    """Return the fields of ``ImageData`` that hold a split."""
+    return {name: split.images, **{f"{name}_{what}": getattr(split, what) for what in ("labels", "files", "masks")}}
 
 
 def join_splits(splits: Sequence[Split]) -> Split:

@@ -62,6 +62,18 @@ def read_layout(paths: Sequence[Path]) -> Layout:
     return Layout(tuple(splits), labels, names, (*notes, *told))
 
 
+def mixed_layout(paths: Sequence[Path]) -> Layout:
+    """Return the layout that runs had from before folders were splits: none of these, and classes in CLASS/FILE only.
+
+    Args:
+        paths: Relative to the data set's folder.
+    """
+    names = sorted({path.parts[0] for path in paths})
+    classes = len(names) > 1 and all(len(path.parts) == 2 for path in paths)
+    labels = tuple(names.index(path.parts[0]) if classes else None for path in paths)
+    return Layout(("train",) * len(paths), labels, tuple(map(one_form, names)) if classes else None, ())
+
+
 def _splits(folders: Sequence[Folder], paths: Sequence[Path]) -> tuple[list[tuple[str, int]] | None, list[str]]:
     """Return each file's split and where in its path it stands; None if there are no splits."""
     beside = _beside(folders)

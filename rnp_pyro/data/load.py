@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from rnp_pyro.choices import Splits
 from rnp_pyro.data.examine import examine
-from rnp_pyro.data.image_data import Appearance, ImageData, Split
+from rnp_pyro.data.image_data import Appearance, ImageData, Split, split_fields
 from rnp_pyro.data.resize import resize_images
 from rnp_pyro.data.source import Invert, Loader, Request, Source, White
 from rnp_pyro.data.split import held_out_count, hold_out
@@ -30,6 +31,7 @@ def load_images(
     mixed_sizes: bool = False,
     invert: Invert = "auto",
     white: White = "auto",
+    splits: Splits = "named",
 ) -> ImageData:
     """Load a data set and hold out validation images: the same ones in every run, stratified by label.
 
@@ -44,6 +46,7 @@ def load_images(
             ground.
         white: The value of a user's own pixels that counts as white; full: the largest of their type; auto: the same,
             or the largest that occurs where that is far less (``choose_white``).
+        splits: Whether a folder's train, test and val are its splits, or all its images are mixed.
 
     Raises:
         UserError: Anything the user can mend, in one line.
@@ -51,7 +54,7 @@ def load_images(
     data_set, argument = find_data_set(name)
     check_image_size(image_size)
     check_white(white)
-    request = Request(data_set.name, argument, data_dir, image_size, mixed_sizes, white)
+    request = Request(data_set.name, argument, data_dir, image_size, mixed_sizes, white, splits)
     load: Loader = data_set.module.load
     return finish(load(request), name, image_size, validation_share, invert, data_set.digits)
 
@@ -104,13 +107,12 @@ def finish(
     found = examine(splits, invert, source.own)
     fields: dict = {}
     for split_name, split in found.splits.items():
-        fields[split_name] = split.images
-        fields |= {f"{split_name}_{what}": getattr(split, what) for what in ("labels", "files", "masks")}
+        fields |= split_fields(split_name, split)
     return ImageData(
         name=name,
         **fields,
         class_names=source.class_names,
-        appearance=Appearance(digits, found.inverted, source.white),
+        appearance=Appearance(digits, found.inverted, source.white, source.scale),
         notes=(*source.notes, *found.notes),
     )
 

@@ -9,6 +9,7 @@ import torch
 
 from rnp_pyro.data import omniglot_one_shot
 from rnp_pyro.data.data_folder import data_folder, find_file, find_folder
+from rnp_pyro.data.download import DownloadError, download_zip
 from rnp_pyro.data.image_data import Split
 from rnp_pyro.data.listing import list_folder
 from rnp_pyro.data.official import box_resize, nowhere, read_checked, read_files
@@ -155,9 +156,7 @@ def _match(path: Path) -> re.Match[str] | None:
 
 def _download(folder: Path) -> Path:
     """Download both parts to where torchvision puts them."""
-    from torchvision.datasets import Omniglot  # takes two seconds to import
-
-    from rnp_pyro.data.download import DownloadError, download_zip
+    from torchvision.datasets import Omniglot  # takes seconds to import
 
     target = folder / Omniglot.folder
     try:

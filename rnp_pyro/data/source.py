@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from rnp_pyro.data.image_data import Split
+from rnp_pyro.choices import Splits
+from rnp_pyro.data.image_data import Scale, Split
 
 Invert = bool | Literal["auto"]
 White = float | Literal["auto", "full"]
@@ -21,6 +22,7 @@ class Request:
         image_size: Rows and columns of the images, in pixels.
         mixed_sizes: Whether a folder's images may differ in size.
         white: The value of a file's pixels that counts as white, or auto, or full for the largest of their type.
+        splits: Whether a folder's train, test and val are its splits, or all its images are mixed.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Request:
     image_size: int
     mixed_sizes: bool
     white: White = "auto"
+    splits: Splits = "named"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Source:
         validation: Validation images, where the data set has a split of its own.
         class_names: Name of each class that a label counts, or None.
         white: The value of the files' pixels that counted as white, where it was not the type's largest.
+        scale: How the numbers of the user's own pixels were read, where it is one for all.
         notes: What the user is told before training, a line each.
         own: Whether these are the user's own images, of which nothing is known.
     """
@@ -50,6 +54,7 @@ class Source:
     validation: Split | None = None
     class_names: tuple[str, ...] | None = None
     white: float | None = None
+    scale: Scale | None = None
     notes: tuple[str, ...] = ()
     own: bool = False
 

@@ -15,22 +15,25 @@ Where the gradient itself is to be differentiated (``create_graph``), each produ
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch.autograd import Variable
 
 from rnp_pyro.shapes import Float, Tensor
 
+Rows = TypeVar("Rows")
+Errors = TypeVar("Errors")
+
 
 @dataclass(frozen=True, eq=False)
-class Notes:
-    """What the products' backward passes leave: rows, and gradients of the products, by the number of the pass."""
+class Notes(Generic[Rows, Errors]):
+    """What backward passes leave: rows, and gradients of what came of them, by the number of the pass."""
 
-    by_pass: dict[int, list[tuple[Tensor, Tensor]]] = field(default_factory=dict)
+    by_pass: dict[int, list[tuple[Rows, Errors]]] = field(default_factory=dict)
 
-    def add(self, rows: Float[Tensor, "*batch T in"], errors: Float[Tensor, "*batch T out"]) -> None:
-        """Note a product in the backward pass that is going on; with its end the notes go."""
+    def add(self, rows: Rows, errors: Errors) -> None:
+        """Note what the backward pass that is going on came by; with its end the notes go."""
         number = torch._C._current_graph_task_id()
         if number not in self.by_pass:
             self.by_pass[number] = []
@@ -40,7 +43,7 @@ class Notes:
     def _drop(self, number: int) -> None:
         self.by_pass.pop(number, None)
 
-    def take(self) -> list[tuple[Tensor, Tensor]]:
+    def take(self) -> list[tuple[Rows, Errors]]:
         """Take what this backward pass has noted."""
         return self.by_pass.pop(torch._C._current_graph_task_id(), [])
 
@@ -57,7 +60,7 @@ class Deferred:
 
     weight: Float[Tensor, "*batch in out"]
     token: Float[Tensor, ""]
-    notes: Notes
+    notes: Notes[Tensor, Tensor]
 
     def multiply(self, rows: Float[Tensor, "*batch T in"]) -> Float[Tensor, "*batch T out"]:
         """Multiply each program's rows with its matrix."""
@@ -66,7 +69,7 @@ class Deferred:
 
 def defer(weight: Float[Tensor, "*batch in out"]) -> Deferred:
     """Defer the gradient of weights: it is formed once."""
-    notes = Notes()
+    notes = Notes[Tensor, Tensor]()
     return Deferred(weight, _Gather.apply(weight, notes), notes)  # type: ignore[arg-type]
 
 
@@ -74,7 +77,7 @@ class _Gather(torch.autograd.Function):
     """From weights to the number on which their products depend."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, notes: Notes) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, notes: Notes[Tensor, Tensor]) -> Tensor:
         ctx.notes, ctx.shape = notes, weight.shape
         return weight.new_zeros(())
 
@@ -91,7 +94,7 @@ class _Multiply(torch.autograd.Function):
     """y = x W, for each program."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, token: Tensor, notes: Notes) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, token: Tensor, notes: Notes[Tensor, Tensor]) -> Tensor:
         ctx.save_for_backward(rows, weight)
         ctx.notes = notes
         return rows @ weight

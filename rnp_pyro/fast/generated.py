@@ -56,24 +56,32 @@ def no_gradient(
 
 
 @dataclass(frozen=True)
-class Generated:
-    """Layers of M programs; the leading 2 is state network, policy network."""
+class Layers:
+    """The layers that M programs go through in each step; the leading 2 is state network, policy network."""
 
     encoder: Float[Tensor, "2 M seen hidden"]
     recurrent: Float[Tensor, "2 M recurrent Z"]
+    action_hidden: Float[Tensor, "M state hidden"]
+    action: Float[Tensor, "M units 6"]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """All that is generated for M programs: layers, what they start with, and the patch decoder's tensors."""
+
+    layers: Layers
     initial_state: Float[Tensor, "2 M Z"]
     initial_z: Float[Tensor, "M Z"]
     initial_action: Float[Tensor, "M 6"]
-    action_hidden: Float[Tensor, "M state hidden"]
-    action: Float[Tensor, "M units 6"]
     patch: tuple[Tensor, ...]
 
     def by_head(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Return each network's tensors in the order in which its hypernetwork's heads emit them."""
-        shared = [(self.encoder[i], self.recurrent[i], self.initial_state[i]) for i in range(2)]
+        layers = self.layers
+        shared = [(layers.encoder[i], layers.recurrent[i], self.initial_state[i]) for i in range(2)]
         return (
             (*shared[0], *self.patch, self.initial_z),
-            (*shared[1], self.action_hidden, self.action, self.initial_action),
+            (*shared[1], layers.action_hidden, layers.action, self.initial_action),
         )
 
 
@@ -94,14 +102,17 @@ def blank(
     def room(*shape: int) -> Tensor:
         return like.new_empty(shape)
 
-    return Generated(
+    layers = Layers(
         encoder=room(2, num_programs, state.input_size + 1, hidden),
         recurrent=room(2, num_programs, hidden + size + 1, size),
+        action_hidden=room(num_programs, size + 1, hidden),
+        action=room(num_programs, hidden + 1, policy.initial_size),
+    )
+    return Generated(
+        layers,
         initial_state=room(2, num_programs, size),
         initial_z=room(num_programs, state.initial_size),
         initial_action=room(num_programs, policy.initial_size),
-        action_hidden=room(num_programs, size + 1, hidden),
-        action=room(num_programs, hidden + 1, policy.initial_size),
         patch=patch,
     )
 
@@ -121,6 +132,21 @@ def generate(heads: tuple[HeadInput, HeadInput], shapes: tuple[NetworkShapes, Ne
             else:
                 flat.copy_(torch.addmm(bias[rows], head.features, weight[rows].mT))
     return made
+
+
+def generate_plainly(heads: tuple[HeadInput, HeadInput], shapes: tuple[NetworkShapes, NetworkShapes]) -> Generated:
+    """Run both heads by operations whose derivatives autograd knows: :func:`generate`, slower."""
+    patch = tuple(heads[0].weight.new_empty(0, *shape) for head in shapes[0].decoder for shape in head.shapes)
+    by_head = []
+    for head, tensors in zip(heads, blank(0, shapes, heads[0].weight, patch).by_head(), strict=True):
+        narrow = head.features.dtype
+        flat = torch.addmm(head.bias.to(narrow), head.features, head.weight.to(narrow).mT).to(head.weight.dtype)
+        pieces = flat.split([prod(tensor.shape[1:]) for tensor in tensors], -1)
+        by_head.append([piece.unflatten(-1, tensor.shape[1:]) for piece, tensor in zip(pieces, tensors, strict=True)])
+    (*state, initial_z), (*policy, action_hidden, action, initial_action) = by_head
+    encoder, recurrent, initial_state = (torch.stack(pair) for pair in zip(state, policy, strict=False))
+    layers = Layers(encoder, recurrent, action_hidden, action)
+    return Generated(layers, initial_state, initial_z, initial_action, tuple(state[3:]))
 
 
 def add_gradients(

@@ -15,15 +15,17 @@ actions (elu and the identity, where nothing is compressed):
 ``elu'(u) = 1 + min(y, 0)``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from rnp_pyro.activations import Activations, elu_slope
 from rnp_pyro.affine import squash, squash_slope
-from rnp_pyro.fast.generated import Generated, blank
+from rnp_pyro.fast.generated import Generated, Layers, blank
 from rnp_pyro.hypernet import NetworkShapes
 from rnp_pyro.patch import PatchDecoder
+from rnp_pyro.program import ProgramState, Proposal, follow
 from rnp_pyro.shapes import Float, Tensor
 
 
@@ -51,110 +53,141 @@ class Recurrence:
 
 
 @dataclass(frozen=True)
-class Tape:
-    """The recurrent layers' inputs over all steps of a chunk, the last column always one; and the actions."""
+class Step:
+    """What a step leaves: its layers' inputs, the last column always one."""
 
-    seen: Float[Tensor, "2 M T seen"]
-    recurrent: Float[Tensor, "2 M T recurrent"]
-    states: Float[Tensor, "2 M T state"]
-    action: Float[Tensor, "M T units"]
-    actions: Float[Tensor, "M T 6"]
-
-    @property
-    def latents(self) -> Float[Tensor, "M T Z"]:
-        """The children's latents."""
-        return self.states[0, ..., :-1]
+    encoder: Float[Tensor, "M seen"]
+    recurrent: Float[Tensor, "2 M recurrent"]
+    action_hidden: Float[Tensor, "M state"]
+    action: Float[Tensor, "M units"]
 
 
-def run_forward(made: Generated, settings: Recurrence, num_steps: int) -> Tape:
-    """Run a chunk of programs for all their steps."""
-    hidden, size = made.encoder.shape[-1], made.recurrent.shape[-1]
-    num_programs = made.encoder.shape[1]
+@dataclass(frozen=True)
+class StepErrors:
+    """Gradients of what a step's layers put out, before their activations."""
 
-    def inputs(*shape: int) -> Tensor:
-        return made.encoder.new_ones(shape)
+    encoder: Float[Tensor, "2 M hidden"]
+    recurrent: Float[Tensor, "2 M Z"]
+    action_hidden: Float[Tensor, "M hidden"]
+    action: Float[Tensor, "M 6"]
 
-    tape = Tape(
-        seen=inputs(2, num_programs, num_steps, made.encoder.shape[-2]),
-        recurrent=inputs(2, num_programs, num_steps, hidden + size + 1),
-        states=inputs(2, num_programs, num_steps, size + 1),
-        action=inputs(num_programs, num_steps, hidden + 1),
-        actions=inputs(num_programs, num_steps, made.action.shape[-1]),
-    )
-    activations = settings.activations
-    estimate, states, action = made.initial_z, made.initial_state, made.initial_action
-    for t in range(num_steps):
-        tape.seen[:, :, t, :size] = estimate
-        tape.seen[:, :, t, size:-1] = squash(action, settings.gain)
-        tape.recurrent[:, :, t, :hidden] = _elu(_rows_times(tape.seen[:, :, t], made.encoder))
-        tape.recurrent[:, :, t, hidden:-1] = states
-        z, policy = _rows_times(tape.recurrent[:, :, t], made.recurrent)
-        tape.states[0, :, t, :-1] = activations.state(z)
-        tape.states[1, :, t, :-1] = activations.policy(policy)
-        states = tape.states[:, :, t, :-1]
-        estimate = states[0]
-        tape.action[:, t, :-1] = _elu(_rows_times(tape.states[1, :, t], made.action_hidden))
-        action = tape.actions[:, t] = activations.action(_rows_times(tape.action[:, t], made.action))
-    return tape
+
+def first_state(made: Generated) -> ProgramState:
+    """Return the programs' state before their first step."""
+    z, policy = made.initial_state
+    return ProgramState(z=z, estimate=made.initial_z, policy=policy, action=made.initial_action)
+
+
+def step_forward(layers: Layers, state: ProgramState, settings: Recurrence) -> tuple[Step, Proposal]:
+    """Take a step: :func:`rnp_pyro.program.propose`, both networks side by side."""
+    activations, one = settings.activations, state.z.new_ones(len(state.z), 1)
+    seen = torch.cat([state.estimate, squash(state.action, settings.gain), one], -1)
+    encoded = _elu(_rows_times(seen.expand(2, *seen.shape), layers.encoder))
+    recurrent = torch.cat([encoded, torch.stack([state.z, state.policy]), one.expand(2, *one.shape)], -1)
+    z, policy = _rows_times(recurrent, layers.recurrent)
+    policy = activations.policy(policy)
+    hidden_input = torch.cat([policy, one], -1)
+    action_input = torch.cat([_elu(_rows_times(hidden_input, layers.action_hidden)), one], -1)
+    action = activations.action(_rows_times(action_input, layers.action))
+    return Step(seen, recurrent, hidden_input, action_input), Proposal(activations.state(z), action, policy)
+
+
+def step_backward(
+    layers: Layers, step: Step, proposal: Proposal, error: Proposal, settings: Recurrence
+) -> tuple[StepErrors, ProgramState]:
+    """Go back through a step.
+
+    Args:
+        layers: The generated layers.
+        step: What the step left.
+        proposal: Its result.
+        error: The result's gradients.
+        settings: What is fixed.
+
+    Returns:
+        Gradients of what its layers put out, and of the state before it.
+    """
+    activations, (hidden, size) = settings.activations, (layers.encoder.shape[-1], layers.recurrent.shape[-1])
+    action = error.action_loc * activations.action.slope(proposal.action_loc)
+    action_hidden = _rows_times_transposed(action, layers.action) * elu_slope(step.action[..., :-1])
+    policy = error.policy + _rows_times_transposed(action_hidden, layers.action_hidden)
+    z = error.z_loc * activations.state.slope(proposal.z_loc)
+    recurrent = torch.stack([z, policy * activations.policy.slope(step.action_hidden[..., :-1])])
+    inputs = _rows_times_transposed(recurrent, layers.recurrent)
+    encoder = inputs[..., :hidden] * elu_slope(step.recurrent[..., :hidden])
+    seen = _rows_times_transposed(encoder, layers.encoder).sum(0)
+    squashed = seen[..., size:] * squash_slope(step.encoder[..., size:-1], settings.gain)
+    before = ProgramState(inputs[0, :, hidden:], seen[..., :size], inputs[1, :, hidden:], squashed)
+    return StepErrors(encoder, recurrent, action_hidden, action), before
+
+
+def fill_gradients(found: Layers, steps: Sequence[Step], errors: Sequence[StepErrors]) -> None:
+    """Form each layer's gradient over all steps by one product, ``dL/dW = sum_t [x_t, 1]^T e_t``.
+
+    Args:
+        found: Where to.
+        steps: What the steps left.
+        errors: Theirs, in the same order.
+    """
+    for layer, inputs, outputs in zip(
+        _in_order(found),
+        zip(*map(_in_order, steps), strict=True),
+        zip(*map(_in_order, errors), strict=True),
+        strict=True,
+    ):
+        rows = torch.stack(inputs, -2)
+        _sum_of_products(rows.expand(*layer.shape[:-2], *rows.shape[-2:]), torch.stack(outputs, -2), out=layer)
+
+
+def _in_order(one: Layers | Step | StepErrors) -> tuple[Tensor, ...]:
+    return one.encoder, one.recurrent, one.action_hidden, one.action
+
+
+def fill_initial(found: Generated, first: ProgramState) -> None:
+    """Fill in the gradient of the state before the first step."""
+    torch.stack([first.z, first.policy], out=found.initial_state)
+    found.initial_z.copy_(first.estimate)
+    found.initial_action.copy_(first.action)
+
+
+def run_forward(made: Generated, settings: Recurrence, num_steps: int) -> list[tuple[Step, Proposal]]:
+    """Run programs for all their steps, where nothing is drawn and nothing fed back."""
+    state, steps = first_state(made), list[tuple[Step, Proposal]]()
+    for _ in range(num_steps):
+        steps.append(step_forward(made.layers, state, settings))
+        state = follow(steps[-1][1])
+    return steps
 
 
 def run_backward(
     made: Generated,
-    tape: Tape,
+    steps: Sequence[tuple[Step, Proposal]],
     errors: tuple[Tensor, Tensor],
     patch: tuple[Tensor, ...],
     settings: Recurrence,
 ) -> Generated:
-    """Form the gradients of a chunk's recurrent layers; longer than it should be: its lines share all variables.
+    """Form the gradients of all that was generated.
 
     Args:
-        made: The chunk's generated layers.
-        tape: What the recurrence left.
-        errors: Gradients of the latents and the actions.
+        made: What was generated.
+        steps: What the run left.
+        errors: Gradients of the latents ``[M T Z]`` and the actions ``[M T 6]``.
         patch: Gradients of the patch decoder's tensors, which are passed on.
         settings: What is fixed.
     """
-    z_error, action_error = errors
-    hidden, size = made.encoder.shape[-1], made.recurrent.shape[-1]
-    encoder_slope = elu_slope(tape.recurrent[..., :hidden])
-    state_slope = settings.activations.state.slope(tape.latents)
-    policy_slope = settings.activations.policy.slope(tape.states[1, ..., :-1])
-    hidden_slope = elu_slope(tape.action[..., :-1])
-    action_slope = settings.activations.action.slope(tape.actions)
-    seen_slope = squash_slope(tape.seen[0, ..., size:-1], settings.gain)
-
-    encoder = torch.empty_like(tape.recurrent[..., :hidden])
-    recurrent = torch.empty_like(tape.states[..., :-1])
-    action_hidden = torch.empty_like(tape.action[..., :-1])
-    action = torch.empty_like(tape.actions)
-    estimate, squashed, states = torch.zeros_like(made.initial_z), torch.zeros_like(made.initial_action), None
-    for t in reversed(range(tape.actions.shape[-2])):
-        action[:, t] = (action_error[:, t] + squashed) * action_slope[:, t]
-        action_hidden[:, t] = _rows_times_transposed(action[:, t], made.action) * hidden_slope[:, t]
-        z = z_error[:, t] + estimate
-        policy = _rows_times_transposed(action_hidden[:, t], made.action_hidden)
-        if states is not None:
-            z, policy = z + states[0], policy + states[1]
-        recurrent[0, :, t] = z * state_slope[:, t]
-        recurrent[1, :, t] = policy * policy_slope[:, t]
-        inputs = _rows_times_transposed(recurrent[:, :, t], made.recurrent)
-        states = inputs[..., hidden:]
-        encoder[:, :, t] = inputs[..., :hidden] * encoder_slope[:, :, t]
-        seen = _rows_times_transposed(encoder[:, :, t], made.encoder).sum(0)
-        estimate = seen[:, :size]
-        squashed = seen[:, size:] * seen_slope[:, t]
-    found = blank(made.encoder.shape[1], settings.shapes, made.encoder, patch)
-    for layer, layer_inputs, layer_errors in (
-        (found.encoder, tape.seen, encoder),
-        (found.recurrent, tape.recurrent, recurrent),
-        (found.action_hidden, tape.states[1], action_hidden),
-        (found.action, tape.action, action),
-    ):
-        _sum_of_products(layer_inputs, layer_errors, out=layer)
-    assert states is not None
-    found.initial_state.copy_(states)
-    found.initial_z.copy_(estimate)
-    found.initial_action.copy_(squashed)
+    z_errors, action_errors = (error.unbind(-2) for error in errors)
+    after, backwards = None, list[StepErrors]()
+    for (step, proposal), z, action in zip(reversed(steps), reversed(z_errors), reversed(action_errors), strict=True):
+        if after is None:
+            error = Proposal(z, action, torch.zeros_like(z))
+        else:
+            error = Proposal(z + after.z + after.estimate, action + after.action, after.policy)
+        layers, after = step_backward(made.layers, step, proposal, error, settings)
+        backwards.append(layers)
+    assert after is not None
+    found = blank(len(made.initial_z), settings.shapes, made.initial_z, patch)
+    fill_gradients(found.layers, [step for step, _ in steps], backwards[::-1])
+    fill_initial(found, after)
     return found
 
 
@@ -178,4 +211,4 @@ def _sum_of_products(inputs: Tensor, errors: Tensor, out: Tensor) -> None:
 
 def _elu(preactivation: Tensor) -> Tensor:
     """Compute ``elu``; exp(u) - 1 is as good as expm1 next to the other terms of a layer, and several times as fast."""
-    return torch.maximum(preactivation, preactivation.clamp(max=0).exp_().sub_(1))
+    return torch.maximum(preactivation, torch.exp(preactivation.clamp(max=0)) - 1)

@@ -18,17 +18,19 @@ steps of a chunk at once, with autograd's own gradient. Where the gradient itsel
 (``create_graph``), so does everything.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 
-from rnp_pyro.fast.generated import Generated, HeadInput, add_gradients, generate, no_gradient
-from rnp_pyro.fast.recurrence import Recurrence, Tape, run_backward, run_forward
-from rnp_pyro.hypernet import Hypernet, Matrix, NetworkShapes
+from rnp_pyro.fast.generated import Generated, HeadInput, add_gradients, generate, generate_plainly, no_gradient
+from rnp_pyro.fast.gradients import differentiated
+from rnp_pyro.fast.recurrence import Recurrence, Step, run_backward, run_forward
+from rnp_pyro.hypernet import Hypernet, NetworkShapes, as_generated
 from rnp_pyro.precision import own_precision
-from rnp_pyro.program import run, split_program
+from rnp_pyro.program import Proposal
 from rnp_pyro.shapes import Float, Latent, Tensor, flatten_batch
 
 CACHE = 20 * 2**20
@@ -112,12 +114,12 @@ class Chunk:
     """Programs that ran side by side.
 
     Args:
-        tape: What the recurrence left.
+        steps: What the recurrence left.
         made: The generated layers; None where the backward pass generates them again.
         decoded: The patches with what is behind them; None where the backward pass decodes again.
     """
 
-    tape: Tape
+    steps: list[tuple[Step, Proposal]]
     made: Generated | None
     decoded: Decoded | None
 
@@ -130,10 +132,11 @@ class _Unroll(torch.autograd.Function):
         chunks, outputs = [], []
         for heads in _heads(recurrence, inputs):
             made = generate(heads, recurrence.shapes)
-            tape = run_forward(made, recurrence, num_steps)
-            decoded = decode_patches(made, tape, recurrence, differentiable=not recurrence.recompute)
-            outputs.append((tape.latents, tape.actions, decoded.patches))
-            chunks.append(Chunk(tape, None, None) if recurrence.recompute else Chunk(tape, made, decoded))
+            steps = run_forward(made, recurrence, num_steps)
+            latents, actions = joined(steps)
+            decoded = decode_patches(made, latents, recurrence, differentiable=not recurrence.recompute)
+            outputs.append((latents, actions, decoded.patches))
+            chunks.append(Chunk(steps, None, None) if recurrence.recompute else Chunk(steps, made, decoded))
         # Chunks are neither inputs nor outputs: they do not change and hold no cycle. Plain attributes will do.
         ctx.recurrence, ctx.num_steps, ctx.chunks = recurrence, num_steps, chunks
         ctx.save_for_backward(*inputs)
@@ -144,7 +147,7 @@ class _Unroll(torch.autograd.Function):
         recurrence, inputs, wanted = ctx.recurrence, ctx.saved_tensors, ctx.needs_input_grad[2:]
         with own_precision(inputs[0]):
             if torch.is_grad_enabled():  # create_graph
-                return (None, None, *_differentiable(recurrence, ctx.num_steps, inputs, wanted, errors))
+                return (None, None, *differentiated(partial(_plainly, recurrence, ctx.num_steps), inputs, errors))
             sums = (
                 no_gradient(inputs[1], inputs[2], recurrence.kept_rows[0]) if any(wanted[1:3]) else None,
                 no_gradient(inputs[4], inputs[5], recurrence.kept_rows[1]) if any(wanted[4:]) else None,
@@ -174,9 +177,8 @@ def _without_gradient(recurrence: Recurrence, num_steps: int, inputs: Any) -> It
     """Generate, run and decode chunk after chunk, and keep nothing else."""
     for heads in _heads(recurrence, inputs):
         made = generate(heads, recurrence.shapes)
-        tape = run_forward(made, recurrence, num_steps)
-        decoded = decode_patches(made, tape, recurrence, differentiable=False)
-        yield tape.latents, tape.actions, decoded.patches
+        latents, actions = joined(run_forward(made, recurrence, num_steps))
+        yield latents, actions, decode_patches(made, latents, recurrence, differentiable=False).patches
 
 
 def _join(outputs: Iterable[Outputs]) -> Outputs:
@@ -185,22 +187,11 @@ def _join(outputs: Iterable[Outputs]) -> Outputs:
     return torch.cat(latents), torch.cat(actions), torch.cat(patches)
 
 
-def _differentiable(
-    recurrence: Recurrence, num_steps: int, inputs: tuple[Tensor, ...], wanted: tuple[bool, ...], errors: Any
-) -> list[Tensor | None]:
-    """Form the gradient by operations whose derivatives autograd knows, from the very inputs, all programs at once."""
-    flats = [
-        torch.addmm(bias.to(features.dtype), features, weight.to(features.dtype).mT).to(weight.dtype)
-        for features, weight, bias in (inputs[:3], inputs[3:])
-    ]
-    params = split_program(flats[0], flats[1], recurrence.shapes)
-    latents, actions = run(params, num_steps, recurrence.activations, recurrence.gain)
-    patches = recurrence.patch_decoder(params.state_params.decoder, latents)
-    asked = [tensor for tensor, want in zip(inputs, wanted, strict=True) if want]
-    found = iter(
-        torch.autograd.grad((latents, actions, patches), asked, errors, create_graph=True, materialize_grads=True)
-    )
-    return [next(found) if want else None for want in wanted]
+def _plainly(recurrence: Recurrence, num_steps: int, *inputs: Tensor) -> Outputs:
+    """Compute all programs at once, by operations whose derivatives autograd knows."""
+    made = generate_plainly((HeadInput(*inputs[:3]), HeadInput(*inputs[3:])), recurrence.shapes)
+    latents, actions = joined(run_forward(made, recurrence, num_steps))
+    return latents, actions, recurrence.patch_decoder(_as_generated(recurrence, made.patch), latents)
 
 
 def chunk_gradients(
@@ -209,26 +200,36 @@ def chunk_gradients(
     """Form the gradients of a chunk's generated layers from those of its outputs."""
     z_error, action_error, patch_error = errors
     made = generate(heads, recurrence.shapes) if chunk.made is None else chunk.made
-    decoded = chunk.decoded or decode_patches(made, chunk.tape, recurrence, differentiable=True)
+    decoded = chunk.decoded or decode_patches(made, joined(chunk.steps)[0], recurrence, differentiable=True)
     latents, *patch = torch.autograd.grad(
         decoded.patches, decoded.inputs, patch_error, retain_graph=True, materialize_grads=True
     )
-    return run_backward(made, chunk.tape, (z_error + latents, action_error), tuple(patch), recurrence)
+    return run_backward(made, chunk.steps, (z_error + latents, action_error), tuple(patch), recurrence)
 
 
-def decode_patches(made: Generated, tape: Tape, recurrence: Recurrence, differentiable: bool) -> Decoded:
+def joined(steps: Sequence[tuple[Step, Proposal]]) -> tuple[Float[Tensor, "M T Z"], Float[Tensor, "M T 6"]]:
+    """Join the latents and the actions of all steps."""
+    latents, actions = zip(*((proposal.z_loc, proposal.action_loc) for _, proposal in steps), strict=True)
+    return torch.stack(latents, -2), torch.stack(actions, -2)
+
+
+def decode_patches(
+    made: Generated, latents: Float[Tensor, "M T Z"], recurrence: Recurrence, differentiable: bool
+) -> Decoded:
     """Decode the patches of a chunk, for all steps at once.
 
     Args:
         made: The chunk's generated layers.
-        tape: What its recurrence left.
+        latents: The children's.
         recurrence: What is fixed.
         differentiable: Keep autograd's graph of the decoder, and of it alone.
     """
-    shapes = [shape for head in recurrence.shapes[0].decoder for shape in head.shapes]
     with torch.set_grad_enabled(differentiable):
-        inputs = tuple(tensor.detach().requires_grad_(differentiable) for tensor in (tape.latents, *made.patch))
-        generated = tuple(
-            Matrix(tensor) if len(shape) == 2 else tensor for tensor, shape in zip(inputs[1:], shapes, strict=True)
-        )
-        return Decoded(inputs, recurrence.patch_decoder(generated, inputs[0]))
+        inputs = tuple(tensor.detach().requires_grad_(differentiable) for tensor in (latents, *made.patch))
+        return Decoded(inputs, recurrence.patch_decoder(_as_generated(recurrence, inputs[1:]), inputs[0]))
+
+
+def _as_generated(recurrence: Recurrence, tensors: tuple[Tensor, ...]) -> tuple[Any, ...]:
+    """Return the patch decoder's tensors as it uses them."""
+    shapes = [shape for head in recurrence.shapes[0].decoder for shape in head.shapes]
+    return tuple(as_generated(tensor, shape) for tensor, shape in zip(tensors, shapes, strict=True))

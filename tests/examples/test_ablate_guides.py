@@ -34,6 +34,7 @@ def plan(**settings: object):
     return make_plan(AblateConfig(out="unused", **settings), load_images("mnist-sample"))
 
 
+@pytest.mark.thorough
 def test_the_quick_preset_is_five_variants_and_says_what_it_leaves_out():
     found = plan()
     assert [one.name for one in found.variants] == [
@@ -52,6 +53,7 @@ def test_the_quick_preset_is_five_variants_and_says_what_it_leaves_out():
     assert "the ladder guide infers latents at nodes" in found.left_out[2]
 
 
+@pytest.mark.thorough
 def test_any_setting_can_be_varied():
     found = plan(
         guides=["resnet"],
@@ -65,6 +67,7 @@ def test_any_setting_can_be_varied():
     assert len(found.left_out) == 2
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -145,6 +148,7 @@ def test_an_interrupt_in_a_runs_last_step_stops_the_ablation(call, quick: list[s
     assert len(json.loads((out / "ablation.json").read_text())["results"]) == 2
 
 
+@pytest.mark.thorough
 def test_another_ablation_in_the_folder_is_refused(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="expected a new folder"):

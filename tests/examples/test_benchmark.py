@@ -15,7 +15,7 @@ from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.tree import Tree
 
-SUBJECTS = {"rnp2", "rnp2 plain loop", "rnp3", "reference", "vae"}
+SUBJECTS = {"rnp2", "rnp2 plain loop", "rnp2 ladder", "rnp2 feedback", "rnp3", "reference", "vae"}
 
 
 @pytest.mark.thorough
@@ -30,7 +30,7 @@ def test_keys_and_table(call, tmp_path):
     assert any("times the plain loop's rate" in line for line in lines)
     assert numbers["exponents"] == {}
     assert {"processor", "threads", "precision", "torch", "python"} <= set(numbers["machine"])
-    assert [line.split(" | ")[0] for line in lines[4:9]] == [f"| {name}" for name in SETTINGS]
+    assert [line.split(" | ")[0] for line in lines[4 : 4 + len(SUBJECTS)]] == [f"| {name}" for name in SETTINGS]
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 
@@ -75,6 +75,7 @@ def test_a_constant_hides_growth_from_the_fit_but_less_from_the_last_sizes():
     assert found.exponent < 0.4 < 0.7 < last_exponent(found) < 1
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("fused", [True, False])
 def test_the_plain_loop_is_the_engine_without_its_fused_path(monkeypatch: pytest.MonkeyPatch, fused: bool):
     seen: list[str] = []
@@ -107,6 +108,7 @@ def test_memory_leaves_out_the_gradients_of_the_step_before():
     assert first > sum(parameter.nbytes for parameter in subject.parameters) / 2**20
 
 
+@pytest.mark.thorough
 def test_the_lines_of_growth_are_those_that_they_say():
     all_lines = growth_lines()
     for by in list(all_lines)[:2]:
@@ -120,6 +122,7 @@ def test_the_lines_of_growth_are_those_that_they_say():
     assert [size for size, _, _ in few(all_lines)["batch"]] == [16, 32]
 
 
+@pytest.mark.thorough
 def test_the_reference_has_the_engines_image():
     torch.set_default_dtype(torch.float64)
     model = MODELS["rnp"](ModelConfig(part_term_weight=0.0), (1, 28, 28))
@@ -134,6 +137,7 @@ def test_the_reference_has_the_engines_image():
     assert expected.std() > 1e-3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["rnp2", "reference", "vae"])
 def test_a_step_trains(name):
     fabric = Fabric(accelerator="cpu", devices=1)

@@ -66,6 +66,7 @@ def test_every_command_runs(call, digits_run, tmp_path, name):
     assert done.out
 
 
+@pytest.mark.thorough_after(10)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(call, name):
     assert call(name, "--help").out.startswith(f"usage: python -m examples.{name}")

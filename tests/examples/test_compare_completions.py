@@ -13,6 +13,7 @@ def baseline(train_run, mnist):
     return train_run("flat", "--data=mnist", f"--data_dir={mnist}", "--model.name=vae")
 
 
+@pytest.mark.thorough
 def test_numbers_are_printed_and_written(call, digits_run, baseline, tmp_path):
     done = call("compare_completions", digits_run[0], baseline[0], *QUICK, "--json", tmp_path / "a.json")
     numbers = json.loads((tmp_path / "a.json").read_text())
@@ -36,6 +37,7 @@ def test_a_run_is_not_better_than_itself(call, digits_run, tmp_path):
     assert done.lines[0] == done.lines[1]
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

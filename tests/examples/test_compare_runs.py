@@ -22,6 +22,7 @@ def test_the_standard_error_is_of_differences_not_of_runs():
     assert (found.mean, found.standard_error) == (2.0, pytest.approx(1.0))
 
 
+@pytest.mark.thorough
 def test_pairs_are_printed_with_their_difference(call, tmp_path):
     first = [write_run(tmp_path / f"a{seed}", seed, neg_elbo=100 + seed) for seed in range(3)]
     second = [write_run(tmp_path / f"b{seed}", seed, neg_elbo=101 + seed) for seed in range(3)]
@@ -30,6 +31,7 @@ def test_pairs_are_printed_with_their_difference(call, tmp_path):
     assert lines[1] == "  mean difference +1 +- 0 (standard error)"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -64,6 +64,7 @@ def test_replace_by_another_part_of_the_same_image(edit, trees):
     torch.testing.assert_close(changed.at(0).z[1], trees[1].at(0).z[1])
 
 
+@pytest.mark.thorough
 def test_repose_counts_pixels(edit, trees):
     """A root's part moves in the image of 12 pixels, its children in its canvas of 8."""
     (changed,) = edit("repose", "--index", 0, "--part=3", "--shift=[3,-1.5]")
@@ -86,6 +87,7 @@ def test_interpolation_has_its_ends(edit, trees):
     torch.testing.assert_close(found[1].at(1).z[0], trees[0].at(1).z[0])
 
 
+@pytest.mark.thorough
 def test_truncate(edit, trees, digits_run):
     (changed,) = edit("truncate", "--index", 0)
     assert changed.leaf_level == 1
@@ -94,6 +96,7 @@ def test_truncate(edit, trees, digits_run):
         torch.testing.assert_close(changed.fold(), tree.fold(trees[0].parse, leaf_level=1), rtol=0, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_the_file_says_what_was_done(edit, out):
     edit("swap", "--index", 0, 1, "--part=2", "--with_part=1", "--with_pose=true")
     about = json.loads((out / "edit-1.json").read_text())["about"]
@@ -109,6 +112,7 @@ def test_colour(call, colour_run, out):
 # Bad input
 
 
+@pytest.mark.thorough_after(5)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -146,6 +150,7 @@ def test_a_tree_of_another_run(call, colour_run, refuse, tmp_path):
     assert "as in the run" in refuse("truncate", "--tree", tmp_path / "other" / "parse.json")
 
 
+@pytest.mark.thorough
 def test_a_tree_that_other_weights_made(call, digits_run, refuse, tmp_path):
     """Of equal shapes, so that nothing but the note in the file tells them apart."""
     call("parse", digits_run[0], "--index", 0, "--out", tmp_path / "mine")

@@ -87,6 +87,7 @@ def test_splits(call, digits_run, opened, out, split):
             assert np.allclose(found[f"{name}.{level}"], value.detach().numpy(), atol=1e-5), (name, level)
 
 
+@pytest.mark.thorough
 def test_a_code_depends_neither_on_the_limit_nor_on_chunks(opened, monkeypatch):
     images = opened.pair.prepare_fixed(opened.data.test[:7], EVALUATION_SEED)
     whole = encode(opened.pair, images)
@@ -97,6 +98,7 @@ def test_a_code_depends_neither_on_the_limit_nor_on_chunks(opened, monkeypatch):
         assert torch.allclose(values, whole[name][:2], atol=1e-5), name
 
 
+@pytest.mark.thorough
 def test_scales_of_random_nodes_have_their_sites_names(make_pair, images):
     """Of the guide's normal at each node, given its ancestors' means; but none of a flow."""
     for guide in ("ladder", "flow"):
@@ -140,6 +142,7 @@ def test_colour(call, colour_run, out):
     assert arrays(out)["pose.0"].shape == (2, 6, 2, 3)
 
 
+@pytest.mark.thorough
 def test_children_of_one_parent_are_adjacent(opened, digits_run, call, out):
     call("encode", digits_run[0], "--out", out, "--limit=2")
     found = arrays(out)
@@ -150,6 +153,7 @@ def test_children_of_one_parent_are_adjacent(opened, digits_run, call, out):
         assert np.allclose(found["z.0"][:, 2 * part : 2 * part + 2], alone.z.detach().numpy(), atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_it_can_be_repeated(call, digits_run, out):
     call("encode", digits_run[0], "--out", out, "--limit=3")
     first = arrays(out)
@@ -175,6 +179,7 @@ def test_options_that_do_not_fit(refuse, digits_run, out, options, expected):
     assert expected in refuse(digits_run[0], "--out", out, *options)
 
 
+@pytest.mark.thorough
 def test_a_crash_leaves_nothing(digits_run, out, monkeypatch):
     def broken(file, **arrays):
         file.write(b"half")

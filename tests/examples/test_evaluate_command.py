@@ -64,6 +64,7 @@ def test_what_it_prints_and_writes(call, digits_run, tmp_path: Path):
     assert "to be trusted" in done.out or "can be trusted" in done.out
 
 
+@pytest.mark.thorough
 def test_bounds_are_those_of_the_run(digits_run):
     """On the very pixels that the summary was measured on, whatever the seed of the particles."""
     numbers = main(EvaluateConfig(str(digits_run[0]), particles=20, images=4, seed=9))
@@ -204,6 +205,7 @@ def test_weights_of_the_first_images_are_saved(digits_run, tmp_path: Path, monke
 # -- bad input
 
 
+@pytest.mark.thorough
 def test_weights_that_are_not_finite(refuse, finished):
     run = open_trained(finished)
     with torch.no_grad():
@@ -256,6 +258,7 @@ def test_one_file_for_both(refuse, digits_run, tmp_path: Path):
     assert "must be different files" in refuse(digits_run[0], "--json", file, "--arviz", file)
 
 
+@pytest.mark.thorough
 def test_files_are_replaced_if_asked_for(call, digits_run, tmp_path: Path):
     file = tmp_path / "numbers.json"
     file.write_text("old")
@@ -263,6 +266,7 @@ def test_files_are_replaced_if_asked_for(call, digits_run, tmp_path: Path):
     assert json.loads(file.read_text())["particles"] == 1
 
 
+@pytest.mark.thorough
 def test_a_disk_that_is_full(call, digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The numbers are on the screen all the same."""
 

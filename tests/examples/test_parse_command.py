@@ -40,6 +40,7 @@ def refuse(refused):
     return partial(refused, "parse")
 
 
+@pytest.mark.thorough
 def test_one_image(call, digits_run, out):
     done = call("parse", digits_run[0], "--index", 3, "--out", out)
     assert {path.name for path in out.iterdir()} == FILES
@@ -75,6 +76,7 @@ def test_without_patches_the_run_is_needed(call, digits_run, out):
     load_tree(out / "parse.json", tree)
 
 
+@pytest.mark.thorough
 def test_a_drawn_digit(call, digits_run, out, drawn):
     done = call("parse", digits_run[0], "--image", drawn, "--out", out)
     assert done.lines[0].startswith(f"{drawn}: dark ink on a bright ground, cut out ")
@@ -82,6 +84,7 @@ def test_a_drawn_digit(call, digits_run, out, drawn):
     assert {path.name for path in out.iterdir()} == FILES
 
 
+@pytest.mark.thorough
 def test_what_the_model_sees_of_a_drawn_digit(digits_run, drawn):
     chosen = choose(open_trained(digits_run[0]), [], [str(drawn)], "test", as_is=False)
     pixels = chosen.pixels[0, 0]
@@ -124,11 +127,13 @@ def test_no_image(refuse, digits_run, out):
     assert "expected images to parse, got none" in refuse(digits_run[0], "--out", out)
 
 
+@pytest.mark.thorough
 def test_a_good_image_beside_a_bad_one_writes_nothing(refuse, digits_run, out, drawn, tmp_path):
     (tmp_path / "bad.png").touch()
     refuse(digits_run[0], "--image", drawn, tmp_path / "bad.png", "--out", out)
 
 
+@pytest.mark.thorough
 def test_pictures_of_any_kind_are_read(call, digits_run, tmp_path, drawn):
     """16 bits, alpha, and a photograph on its side."""
     with Image.open(drawn) as image:

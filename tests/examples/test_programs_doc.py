@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 DOC = Path(__file__).parents[2] / "docs" / "programs.md"
 TEXT = DOC.read_text(encoding="utf-8")
 
@@ -17,6 +19,7 @@ def test_commands_files_and_operations_exist(call):
         assert any(option in text for text in options.values()), option
 
 
+@pytest.mark.thorough
 def test_the_library_example_runs(call, digits_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     call("parse", digits_run[0], "--index", 0, "--out", "parse")

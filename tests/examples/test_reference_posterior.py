@@ -96,6 +96,7 @@ def test_numbers_are_functions_of_the_seed_and_the_image(call, digits_run, tmp_p
     assert one[0]["nuts_loc"] != other[0]["nuts_loc"]
 
 
+@pytest.mark.thorough
 def test_the_guide_is_seen_on_the_pixels_of_every_evaluation(digits_run):
     run = open_trained(digits_run[0])
     whole = run.pair.prepare_fixed(run.data.test, 0)
@@ -172,6 +173,7 @@ def test_numbers_of_others_are_not_mixed_in(call, refuse, digits_run, grey_run, 
         assert expected in refuse(digits_run[0], *TINY, "--images", 1, "--json", out)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", ["now", "before"])
 def test_numbers_of_other_images_are_not_mixed_in(digits_run, tmp_path: Path, version: str):
     """Files of earlier versions hold the data's name alone."""
@@ -202,6 +204,7 @@ def test_a_meter_is_filled_once():
 # Bad input
 
 
+@pytest.mark.thorough_after(5)
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -240,6 +243,7 @@ def test_a_disk_that_is_full(digits_run, tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("settings", [{"node_latents": "both"}, {"guide": "flow"}])
 def test_runs_with_other_latents_are_refused(digits_run, settings: dict):
     run = open_trained(digits_run[0])

@@ -153,6 +153,7 @@ def help_of(call) -> Callable[[str], str]:
     return text
 
 
+@pytest.mark.thorough_after(10)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_row_names_all_that_a_command_takes(help_of, name: str):
     """So that a new option to write, or for runs and pictures, is in the table."""
@@ -165,6 +166,7 @@ def test_a_row_names_all_that_a_command_takes(help_of, name: str):
     assert ("--index" in text) == (name in dict(CHOOSING))
 
 
+@pytest.mark.thorough_after(7)
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("argument", ["--no_such_option=1", "--see=1"])
 def test_an_unknown_option(refused: Refuse, arguments, name: str, argument: str):
@@ -172,6 +174,7 @@ def test_an_unknown_option(refused: Refuse, arguments, name: str, argument: str)
     assert argument.split("=")[0] in refused(name, *arguments(name), argument)
 
 
+@pytest.mark.thorough_after(7)
 @pytest.mark.parametrize("name", [name for name in TAKING_RUNS if name != "train_svi"])
 def test_no_run_is_named(refused: Refuse, arguments, name: str):
     without = [one for one in arguments(name) if one.startswith("--out")]
@@ -179,6 +182,7 @@ def test_no_run_is_named(refused: Refuse, arguments, name: str):
     assert "run" in message or "first" in message
 
 
+@pytest.mark.thorough_after(7)
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "train_svi"])
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_value_that_does_not_fit(refused: Refuse, arguments, help_of, name: str, option: str):
@@ -194,6 +198,7 @@ def test_a_value_that_does_not_fit(refused: Refuse, arguments, help_of, name: st
 # Runs
 
 
+@pytest.mark.thorough_after(3)
 @pytest.mark.parametrize("name", TAKING_RUNS)
 def test_what_is_no_run(refused: Refuse, arguments, tmp_path: Path, grey: Path, name: str):
     for path in (tmp_path / "nowhere", grey):
@@ -201,6 +206,7 @@ def test_what_is_no_run(refused: Refuse, arguments, tmp_path: Path, grey: Path, 
         assert message == f"expected a run directory with a config.yaml, got {path}: name one that train_svi wrote"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", TAKING_RUNS)
 def test_damaged_settings(refused: Refuse, arguments, finished: Path, name: str):
     for content in (b"", b"a: [", b"\x80\xff", b"nope: 3\n", b"seed: x\n"):
@@ -208,6 +214,7 @@ def test_damaged_settings(refused: Refuse, arguments, finished: Path, name: str)
         refused(name, *arguments(name, finished))
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", OPENING)
 def test_a_run_whose_training_has_not_ended(refused: Refuse, arguments, finished: Path, name: str):
     (finished / "model.safetensors").unlink()
@@ -267,6 +274,7 @@ def test_a_folder_that_holds_results(refused: Refuse, call, arguments, tmp_path:
     assert call(name, *arguments(name), "--overwrite=true").status == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_file_where_a_folder_is_to_be_made(refused: Refuse, arguments, tmp_path: Path, name: str):
     (tmp_path / "out").write_text("precious")
@@ -311,6 +319,7 @@ def test_a_disk_that_is_full(call, arguments, tmp_path: Path, name: str, where: 
 # Images
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name, _ in CHOOSING])
 @pytest.mark.parametrize("number", [-1, 12])
 def test_a_number_that_is_none_of_the_split(refused: Refuse, arguments, name: str, number: int):

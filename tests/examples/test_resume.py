@@ -75,6 +75,7 @@ def test_an_interrupted_run_goes_on(train, call, interrupts, tmp_path, grey, num
     assert steps == ["2", "4"]
 
 
+@pytest.mark.thorough
 def test_a_finished_run_is_not_resumed(call, finished):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     message = call("train_svi", "--resume", finished).error
@@ -122,12 +123,14 @@ def unchanged(run: Path, call, *arguments: object) -> str:
     return message
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("change", ["--model.latent_size=5", "--model.name=vae"])
 def test_resuming_with_another_model(call, finished, change):
     message = unchanged(finished, call, "--train.steps=6", change)
     assert message.startswith(f"the checkpoint in {finished} is damaged or of another model")
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
 def test_resuming_from_a_damaged_checkpoint(call, finished, content):
     checkpoint = finished / "checkpoint.pt"
@@ -140,6 +143,7 @@ def test_resuming_from_a_checkpoint_of_something_else(call, finished):
     assert "is damaged or of another model" in unchanged(finished, call, "--train.steps=6")
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("option", ["--preset=mnist", "--run=elsewhere"])
 def test_resuming_with_another_start(call, finished, option):
     message = unchanged(finished, call, "--train.steps=6", option)

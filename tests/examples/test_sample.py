@@ -43,6 +43,7 @@ PRIOR = {
 }
 
 
+@pytest.mark.thorough
 def test_samples_of_the_prior(call, digits_run, out):
     done = call("sample", digits_run[0], "--num=5", "--out", out)
     found = arrays(out / "samples.npz")

@@ -12,6 +12,7 @@ def test_it_is_one_page():
     assert len(Path(examples.tiny_rnp.__file__).read_text(encoding="utf-8").splitlines()) <= 60
 
 
+@pytest.mark.thorough
 def test_it_trains_and_draws(call, tmp_path):
     done = call("tiny_rnp", "--steps=2", "--out", tmp_path / "tiny.png")
     assert done.lines[0].startswith("step 0: loss ")

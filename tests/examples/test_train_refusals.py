@@ -16,6 +16,7 @@ def refuse(refused, tiny, tmp_path):
     return partial(refused, "train_svi", *tiny, "--run", tmp_path / "run", "--train.steps=4")
 
 
+@pytest.mark.thorough
 def test_the_run_directory_exists(refuse, tmp_path, grey):
     (tmp_path / "run").mkdir()
     message = refuse(f"--data=folder:{grey}")
@@ -25,6 +26,7 @@ def test_the_run_directory_exists(refuse, tmp_path, grey):
     )
 
 
+@pytest.mark.thorough
 def test_the_run_directory_cannot_be_made(refuse, tmp_path, grey):
     (tmp_path / "file").touch()
     assert "cannot make the run directory" in refuse(f"--data=folder:{grey}", f"--run={tmp_path}/file/run")
@@ -53,6 +55,7 @@ def test_a_text_file_among_the_images(train, pictures):
     assert "note: passed over 1 file that is no image: 1 .txt" in done.err
 
 
+@pytest.mark.thorough
 def test_a_text_file_that_is_named_as_an_image(refuse, pictures):
     (pictures / "notes.png").write_text("not an image")
     assert "notes.png" in refuse(f"--data=folder:{pictures}")
@@ -85,6 +88,7 @@ def test_a_truncated_archive(refuse, tmp_path, mnist):
     assert "cannot be read" in message
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -123,11 +127,13 @@ def test_settings_that_do_not_fit(refuse, grey, arguments, expected):
     assert expected in refuse(f"--data=folder:{grey}", *arguments)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("data", ["nope", "folder", "folder:", "mnist:3", ""])
 def test_unknown_data(refuse, data):
     assert refuse(f"--data={data}").startswith("expected a data set, one of mnist-sample")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("content", ["{}", "[0.5]", '{"progress": []}', '{"progress": ["a"]}', '"x"', "no json"])
 def test_a_schedule_that_is_none(refuse, tmp_path, grey, content):
     (tmp_path / "schedule.json").write_text(content)

@@ -64,6 +64,7 @@ def test_summary(digits_run):
     assert summary["git_commit"] is None or len(summary["git_commit"].removesuffix("+")) == 40
 
 
+@pytest.mark.thorough
 def test_settings_can_be_read_back(digits_run, mnist, tiny):
     run, _ = digits_run
     parser = config_parser("train_svi", "")

@@ -14,6 +14,7 @@ MakePair = Callable[..., tuple]
 pytestmark = pytest.mark.parametrize(("name", "guide"), PAIRS)
 
 
+@pytest.mark.thorough_after(1)
 def test_a_pair_takes_a_step(
     make_pair: MakePair, images: torch.Tensor, randomise: Callable[..., None], name: str, guide: str
 ):
@@ -36,6 +37,7 @@ def test_a_pair_takes_a_step(
     assert len(pyro.get_param_store()) == 0
 
 
+@pytest.mark.thorough_after(2)
 def test_model_and_guide_take_the_same_arguments(make_pair: MakePair, images: torch.Tensor, name: str, guide: str):
     pair = make_pair(name, guide)
     for program in pair:
@@ -58,6 +60,7 @@ def test_networks_have_names_of_their_own(make_pair: MakePair, name: str, guide:
     assert all(at in posterior for at, one in model.items() if id(one) in both)
 
 
+@pytest.mark.thorough_after(2)
 def test_every_latent_of_the_model_is_the_guides(make_pair: MakePair, images: torch.Tensor, name: str, guide: str):
     model, posterior = make_pair(name, guide)
     latents = [set(poutine.trace(program).get_trace(images).stochastic_nodes) for program in (model, posterior)]

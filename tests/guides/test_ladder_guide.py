@@ -75,6 +75,7 @@ def test_with_exact_messages_every_particle_weighs_the_evidence():
     assert torch.allclose(found, exact_evidence(images).expand(20, -1), rtol=0, atol=1e-9)
 
 
+@pytest.mark.thorough
 def test_a_message_left_out_loosens_the_bound():
     model, images = LinearTreeModel(), draw_images(5)
     guide = exact_guide(model)
@@ -97,6 +98,7 @@ def test_precisions_add_up():
     assert silent == (pytest.approx(1.0), pytest.approx(0.5))
 
 
+@pytest.mark.thorough
 def test_what_is_seen_at_a_node_reaches_its_posterior(make_pair: MakePair, images: torch.Tensor, randomise):
     """A pixel within a part's frame moves the part's message; the prior's mean is the same."""
     model, guide = make_pair(guide="ladder")

@@ -87,6 +87,7 @@ def test_groups_and_named_dimensions(make_pair: MakePair, images: torch.Tensor, 
     assert found["observed_data"]["pixels"].dtype == np.uint8
 
 
+@pytest.mark.thorough
 def test_draws_are_what_was_weighed(make_pair: MakePair, images: torch.Tensor):
     """Parts and poses follow from the root, the log likelihood from all of them."""
     model, guide = make_pair()
@@ -158,6 +159,7 @@ def test_it_is_a_function_of_the_seed(make_pair: MakePair, images: torch.Tensor)
             assert (one[group][name][1] == other[group][name][1]).all(), (group, name)
 
 
+@pytest.mark.thorough
 def test_weights_of_more_images_than_pictures(
     make_pair: MakePair, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ):
@@ -178,6 +180,7 @@ def test_nodes_of_three_levels(make_tree: Callable[..., torch.nn.Module]):
     assert found["pose"].shape == (5, 21, 2, 3)
 
 
+@pytest.mark.thorough
 def test_a_crash_leaves_nothing(make_pair: MakePair, images: torch.Tensor, tmp_path: Path):
     model, guide = make_pair()
     groups = arviz_groups(model, guide, weigh(model, guide, images))

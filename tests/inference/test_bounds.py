@@ -25,6 +25,7 @@ def pair(make_pair: MakePair) -> tuple:
 # -- the bound
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", MODELS)
 def test_one_draw_is_pyros_bound_of_one_particle(make_pair: MakePair, images: torch.Tensor, name: str):
     """Per image, summed: in evaluation mode, that is without the part term, and at KL weight 1."""
@@ -37,6 +38,7 @@ def test_one_draw_is_pyros_bound_of_one_particle(make_pair: MakePair, images: to
     assert terms.neg_elbo.sum().item() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.thorough
 def test_the_bound_is_a_function_of_the_seed(pair: tuple, images: torch.Tensor):
     terms = [elbo_terms(*pair, images, seed=seed).neg_elbo for seed in (1, 1, 2)]
     assert torch.equal(terms[0], terms[1])
@@ -80,6 +82,7 @@ def test_codes_are_the_guides_means(make_pair: MakePair, images: torch.Tensor, n
     assert torch.equal(latent_means(guide, images)[site], expected)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("likelihood", ["normal", "bernoulli", "continuous_bernoulli"])
 def test_a_reconstruction_is_the_likelihoods_mean_at_the_guides_mean(
@@ -111,6 +114,7 @@ def test_means_leave_replayed_values_alone(pair: tuple, images: torch.Tensor):
             assert torch.equal(poutine.trace(program).get_trace(images).nodes["z.2"]["value"], z)
 
 
+@pytest.mark.thorough
 def test_chunks_change_nothing_that_is_not_drawn(pair: tuple, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch):
     whole = reconstruct(*pair, images), latent_means(pair[1], images)["z.2"]
     monkeypatch.setattr(bounds, "CHUNK", 3)

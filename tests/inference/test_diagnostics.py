@@ -64,6 +64,7 @@ def test_a_constant_in_all_weights_moves_the_evidence_alone():
     assert other.log_weight == pytest.approx(one.log_weight)
 
 
+@pytest.mark.thorough_after(3)
 @pytest.mark.parametrize("particles", [30, 100, 225, 226, 500, 1000])
 def test_it_is_arvizs_own(particles: int):
     """As a user calls it: 0.23 with the ``reff`` that we name, 1.x with its default and the other sign."""

@@ -108,6 +108,7 @@ def test_the_elbo_is_short_of_the_evidence_by_the_kl_to_the_posterior(linear: tu
 # -- Pyro's answers
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", MODELS)
 def test_one_particle_is_the_elbos_terms(make_pair: MakePair, images: torch.Tensor, name: str):
     """The same draw through the evaluator of the ELBO."""
@@ -137,6 +138,7 @@ class Values(pyro.poutine.messenger.Messenger):
             msg["value"], msg["done"] = self.values[msg["name"]], True
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("index", range(3))
 def test_renyis_bound_agrees_image_by_image(make_pair: MakePair, images: torch.Tensor, name: str, index: int):
@@ -163,11 +165,13 @@ def test_chunked_equals_unchunked(pair: tuple, images: torch.Tensor, particle_ch
     torch.testing.assert_close(log_weights(*pair, images, Sampling(10, 5, particle_chunk, image_chunk)), whole)
 
 
+@pytest.mark.thorough
 def test_more_particles_and_images_leave_the_first_as_they_are(pair: tuple, images: torch.Tensor):
     whole = log_weights(*pair, images, Sampling(10))
     torch.testing.assert_close(log_weights(*pair, images[:2], Sampling(6)), whole[:6, :2])
 
 
+@pytest.mark.thorough
 def test_seeds(pair: tuple, images: torch.Tensor):
     one, other = (log_weights(*pair, images, Sampling(3, seed)) for seed in (0, 1))
     assert (one != other).all()
@@ -186,6 +190,7 @@ def test_very_many_particles_are_weighed_image_by_image():
     assert fitted_sampling(10**7, 0).image_chunk == 1
 
 
+@pytest.mark.thorough
 def test_progress_counts_every_particle(pair: tuple, images: torch.Tensor):
     told: list[int] = []
     chosen = [which for which, _ in particle_terms(*pair, images, Sampling(10, 0, 4, 3), told.append)]
@@ -233,6 +238,7 @@ def test_effective_sample_size():
     torch.testing.assert_close(effective_sample_size(log_weight), torch.tensor([3.0, 1.0]))
 
 
+@pytest.mark.thorough
 def test_evidence_of_chunks_is_evidence_of_all(linear: tuple):
     model, guide, images = linear
     chunks = list(particle_terms(model, guide, images, Sampling(100, 0, 30, 6)))
@@ -262,6 +268,7 @@ def test_the_part_term_must_be_absent(pair: tuple, images: torch.Tensor):
         log_weights(model, guide, images, Sampling(2))
 
 
+@pytest.mark.thorough
 def test_the_part_term_is_left_out(pair: tuple, images: torch.Tensor):
     model, guide = pair
     log_weight = log_weights(model, guide, images, Sampling(2))

@@ -135,6 +135,7 @@ MISFITS: dict[type, str] = {
 }
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("kind", MISFITS, ids=lambda kind: kind.__name__)
 def test_guides_that_do_not_fit(make_pair: MakePair, kind: Any):
     model, _ = make_pair()

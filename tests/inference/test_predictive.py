@@ -82,6 +82,7 @@ def test_completions_agree_with_the_exact_conditional(linear, seen, rounds: int)
     assert ((weighed.mean - expected).abs() < 10 * standard_error.max()).all()
 
 
+@pytest.mark.thorough
 def test_fillings_mend_a_proposal_that_does_not_fit(linear, seen):
     """Unseen pixels far from 0: black holes mislead the guide, and the weights show it."""
     model, guide, images = linear
@@ -96,6 +97,7 @@ def test_fillings_mend_a_proposal_that_does_not_fit(linear, seen):
     assert (moments(filled, "z.0")[0] - loc).abs().max() < 0.2
 
 
+@pytest.mark.thorough
 def test_with_nothing_hidden_it_is_the_posterior(linear):
     model, guide, images = linear
     weighed = weigh_given(model, guide, images, EVERYTHING, Search(num_particles=4000, rounds=0))
@@ -125,6 +127,7 @@ def test_unseen_pixels_and_other_images_change_nothing(linear, seen):
     torch.testing.assert_close(alone.log_weight[:, 0], weighed.log_weight[:, 0])
 
 
+@pytest.mark.thorough
 def test_chunks_change_nothing(linear, seen, monkeypatch: pytest.MonkeyPatch):
     model, guide, images = linear
     search = Search(num_particles=50, rounds=2, num_fillings=7)
@@ -225,6 +228,7 @@ def test_temperature_scales_the_prior():
     assert torch.equal(zero, torch.zeros_like(one))
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_draw_what_their_programs_say(make_pair: MakePair, name: str):
     model, _ = make_pair(name)
@@ -237,6 +241,7 @@ def test_samples_draw_what_their_programs_say(make_pair: MakePair, name: str):
         assert torch.equal(drawn.parse.root, drawn.latents["z.2"])
 
 
+@pytest.mark.thorough
 def test_chunks_of_programs_are_joined(make_pair: MakePair, monkeypatch: pytest.MonkeyPatch):
     model, _ = make_pair()
     latents = {"z.2": torch.randn(7, 6)}

@@ -205,6 +205,7 @@ def test_its_noise_is_not_that_of_weighing(linear: tuple):
     assert (drawn[0] - drawn[1]).abs().min() > 1e-6
 
 
+@pytest.mark.thorough
 def test_the_model_goes_along_to_another_type(make_pair: MakePair, images: torch.Tensor):
     model, posterior = make_pair()
     better = deepcopy(refined(model, posterior, FEW)).to(torch.float32)
@@ -282,6 +283,7 @@ def test_training_refined_learns_a_better_bound_than_its_start(make_pair: MakePa
     assert Predictive(model, guide=better, num_samples=3)(images)["z.2"].shape == (3, len(images), 6)
 
 
+@pytest.mark.thorough
 def test_it_is_a_function_of_images_and_weights(linear: tuple):
     model, guide, images = linear
     shifts = []

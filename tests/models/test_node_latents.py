@@ -23,6 +23,7 @@ STATES = ["z.1.0", "z.1.1", "z.0.0", "z.0.1"]
 ACTIONS = ["action.1.0", "action.1.1", "action.0.0", "action.0.1"]
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize(
     ("node_latents", "sites"),
     [("none", []), ("state", STATES), ("action", ACTIONS), ("both", STATES + ACTIONS)],
@@ -59,6 +60,7 @@ def test_nodes_are_drawn_around_what_a_tree_without_randomness_proposes(make_pai
             assert torch.allclose(value, getattr(other, name), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.thorough
 def test_the_scales_are_learned(make_pair: MakePair, images: torch.Tensor):
     model, guide = make_pair(guide="ladder")
     Trace_ELBO(max_plate_nesting=1)(model, guide)(images).backward()
@@ -94,9 +96,11 @@ def test_one_walk_for_guide_and_model_changes_no_gradient(
 def test_programs_are_generated_once(make_pair: MakePair, images: torch.Tensor):
     model, guide = make_pair(guide="ladder")
     calls: list[int] = []
-    model.decoder.hypernets.register_forward_hook(lambda module, inputs, output: calls.append(inputs[1]))
+    (hypernet,) = model.decoder.hypernets.state_hypernets
+    hypernet.trunk.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs[0])))
     elbo_terms(model, guide, images, seed=0)
-    assert calls == [2, 1]
+    num_parts = model.decoder.num_steps(2)
+    assert calls == [len(images), num_parts * len(images)]
     assert model.decoder.memory is None
 
 

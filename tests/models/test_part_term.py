@@ -104,6 +104,7 @@ def test_the_targets_orientation_matters(make_tree: MakeTree, glyph: torch.Tenso
     assert len({round(term, 6) for term in terms}) == 4
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("target", ["zoomed", "pasted"])
 def test_particles_share_the_images(make_tree: MakeTree, images: torch.Tensor, target: str):
     tree, z = make_tree(), torch.randn(3, 4, 6)

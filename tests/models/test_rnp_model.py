@@ -39,6 +39,7 @@ def test_the_root_is_a_standard_normal_named_after_its_level(
     torch.testing.assert_close(site["log_prob"], expected)
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_image_is_observed_around_the_folded_canvas(make_pair: MakePair, images: torch.Tensor, likelihood: str):
     model, _ = make_pair(likelihood=likelihood)
@@ -63,6 +64,7 @@ def has_part_term(model: torch.nn.Module, images: torch.Tensor) -> bool:
     return "part_term" in poutine.trace(model).get_trace(images).nodes
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("target", ["zoomed", "pasted"])
 def test_the_part_term_is_for_training_only(make_pair: MakePair, images: torch.Tensor, target: str):
     model, _ = make_pair(part_term_weight=0.1, part_term_target=target)
@@ -93,6 +95,7 @@ def test_particles_agree_with_single_draws(make_pair: MakePair, images: torch.Te
     assert 0.1 < threes.var() / ones.var() < 0.9
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("target", ["zoomed", "pasted"])
@@ -120,6 +123,7 @@ def test_a_tree_built_on_the_meta_device_runs_there(make_pair: MakePair, feedbac
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
 
 
+@pytest.mark.thorough
 def test_images_can_be_predicted_from_the_prior(make_pair: MakePair, images: torch.Tensor):
     """Uncondition the image, and Pyro's Predictive draws it."""
     model, _ = make_pair()

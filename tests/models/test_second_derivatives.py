@@ -52,6 +52,7 @@ def by_differences(log_joint: LogJoint, z: torch.Tensor, step: float = 1e-5) -> 
     return torch.stack(rows).view(*z.shape, *z.shape)
 
 
+@pytest.mark.thorough
 def test_the_hessian_of_the_log_joint_is_that_of_finite_differences(log_joint: LogJoint):
     z = torch.randn(2, 6)
     expected = by_differences(log_joint, z)
@@ -60,6 +61,7 @@ def test_the_hessian_of_the_log_joint_is_that_of_finite_differences(log_joint: L
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_product_with_the_hessian_is_that_of_finite_differences(log_joint: LogJoint):
     z, direction = torch.randn(2, 6), torch.randn(2, 6)
     expected = torch.einsum("izjw,jw->iz", by_differences(log_joint, z), direction)
@@ -80,6 +82,7 @@ def test_the_gradients_gradient_reaches_the_weights(make_pair: MakePair, images:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # torch's own
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 def test_transforms_of_torch_func_see_through_the_tree(make_pair: MakePair):
@@ -103,6 +106,7 @@ def test_transforms_of_torch_func_see_through_the_tree(make_pair: MakePair):
     torch.testing.assert_close(torch.func.vmap(torch.func.grad(value))(batch), looped)
 
 
+@pytest.mark.thorough
 def test_a_laplace_approximation_is_as_wide_as_the_curvature_says(make_pair: MakePair, images: torch.Tensor):
     model, _ = make_pair(
         tree={"state_activation": "tanh", "interpolation": "bicubic"}, likelihood="normal", pixel_scale=2.0

@@ -65,6 +65,7 @@ def test_composition_is_the_matrix_product(one: torch.Tensor, other: torch.Tenso
     assert close(homogeneous(compose(outer, inner)), homogeneous(outer) @ homogeneous(inner))
 
 
+@pytest.mark.thorough
 @given(ACTIONS, ACTIONS, ACTIONS, LIMITS)
 def test_composition_is_associative(one: torch.Tensor, two: torch.Tensor, three: torch.Tensor, limits: PoseLimits):
     a, b, c = (pose_from_action(action, limits) for action in (one, two, three))

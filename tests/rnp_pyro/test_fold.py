@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from rnp_pyro.canvas import compose_canvases, paste
-from rnp_pyro.fold import Assembly, add_child, fold, pasted_children
+from rnp_pyro.choices import Composition
+from rnp_pyro.fold import Assembly, Drawing, fold, pasted_children
 from rnp_pyro.tree import Tree
 
 MakeTree = Callable[..., Tree]
@@ -42,11 +44,22 @@ def test_levels_may_end_above_the_leaves(make_tree: MakeTree):
     torch.testing.assert_close(pasted[:, 0], paste(parse.at(1).patch, parse.at(1).pose, (12, 12)))
 
 
-def test_children_added_one_by_one_make_the_canvas(make_tree: MakeTree):
-    tree = make_tree(num_steps=(3,), composition="sum")
+@pytest.mark.parametrize("composition", ["sum", "noisy_or"])
+def test_children_added_one_by_one_make_the_canvas(make_tree: MakeTree, composition: Composition):
+    tree = make_tree(num_steps=(3,), composition=composition)
     parse = tree.unfold(torch.randn(4, 6))
-    canvas = torch.zeros(4, 1, 1, 12, 12)
+    drawing = Drawing(tree.assembly, torch.zeros(4, 1, 1, 12, 12))
     for step in range(3):
-        patch, pose = parse.at(0).patch[:, step : step + 1], parse.at(0).pose[:, step : step + 1]
-        canvas = add_child(tree.assembly, lambda before=canvas: before, patch, pose)
-    torch.testing.assert_close(canvas, fold(tree.assembly, parse.levels))
+        drawing = drawing.add(parse.at(0).patch[:, step : step + 1], parse.at(0).pose[:, step : step + 1])
+    torch.testing.assert_close(drawing.canvas, fold(tree.without_leak, parse.levels))
+    torch.testing.assert_close(fold(tree.assembly, (), drawing.total), fold(tree.assembly, parse.levels))
+
+
+def test_a_drawing_knows_whether_it_was_looked_at(make_tree: MakeTree):
+    tree = make_tree(num_steps=(3,))
+    parse = tree.unfold(torch.randn(4, 6))
+    first = Drawing(tree.assembly, torch.zeros(4, 1, 1, 12, 12))
+    second = first.add(parse.at(0).patch[:, :1], parse.at(0).pose[:, :1])
+    assert not second.looked_at
+    assert (first.canvas == 0).all()
+    assert second.looked_at

@@ -40,6 +40,7 @@ def test_elu_mean_square_is_that_of_a_standard_normal():
     assert (squares.mean() - ELU_MEAN_SQUARE).abs() <= 4 * squares.std() / 1000 + 5e-4
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("num_layers", [2, 6])
 def test_generated_layers_start_at_the_variance_of_an_ordinary_initialisation(num_layers: int):
     """Mean squares, in units of 1/(3 fan-in) for layers and of 1 for values, over hypernetworks and many z.
@@ -62,12 +63,14 @@ def test_generated_layers_start_at_the_variance_of_an_ordinary_initialisation(nu
     assert error[0] < 0.04
 
 
+@pytest.mark.thorough
 def test_generated_parameters_have_no_offset():
     with torch.no_grad():
         means = torch.stack([Hypernet(8, SHAPES, 3, 16)(torch.randn(64, 8)).mean() for _ in range(60)])
     assert means.mean().abs() <= 4 * means.std() / sqrt(60)
 
 
+@pytest.mark.thorough
 def test_programs_start_as_modulations_of_one_network():
     """The standard deviation over z of a parameter is a small share of its standard deviation over parameters."""
     with torch.no_grad():

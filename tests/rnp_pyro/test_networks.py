@@ -18,6 +18,7 @@ def layers(module: nn.Module, kind: type[nn.Module]) -> int:
     return sum(isinstance(layer, kind) for layer in module.modules())
 
 
+@pytest.mark.thorough_after(3)
 @pytest.mark.parametrize("shape", IMAGE_SHAPES, ids=str)
 def test_any_size_of_image_can_be_encoded_and_decoded(shape: tuple[int, int, int]):
     assert ResNetEncoder(shape)(torch.rand(2, *shape)).shape == (2, 64)
@@ -111,6 +112,7 @@ def test_a_block_adds_two_convolutions_to_its_skip_connection(randomise: Randomi
     torch.testing.assert_close(block(features), expected)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("shape", IMAGE_SHAPES[:3], ids=str)
 def test_an_images_code_does_not_depend_on_its_batch(shape: tuple[int, int, int], randomise: Randomise):
     encoder, decoder = ResNetEncoder(shape), ConvDecoder(5, shape)

@@ -21,6 +21,7 @@ PATHS: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("path", PATHS)
 def test_only_the_hypernetworks_are_narrow(make_tree: MakeTree, path: str):
     settings, draw = PATHS[path]
@@ -42,6 +43,7 @@ def test_only_the_hypernetworks_are_narrow(make_tree: MakeTree, path: str):
         assert 0 < (one - other).norm() / other.norm() < 0.2
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("feedback", [False, True])
 def test_a_step_under_autocast_is_as_exact_as_its_programs(make_tree: MakeTree, feedback: bool):
     """Given the very same generated weights, a walk under autocast is the walk without it."""

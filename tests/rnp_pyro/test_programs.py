@@ -36,6 +36,7 @@ def test_a_second_pair_in_the_same_process_trains_as_the_first(make_pair, images
     assert all(torch.equal(one, other) for one, other in zip(*trained, strict=True))
 
 
+@pytest.mark.thorough
 def test_a_tree_under_two_names_is_trained_once(make_pair, images):
     """The ladder walks the model's tree: one step of plain SGD moves its weights by the rate times the gradient."""
     model, guide = make_pair("rnp", "ladder")

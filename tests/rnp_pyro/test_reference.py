@@ -60,6 +60,7 @@ def build(make_tree: MakeTree, config: dict[str, Any], randomise: Callable[..., 
     return tree
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("config", pairwise_matrix(), ids=name)
 def test_the_engine_is_algorithm_1(make_tree: MakeTree, randomise: Callable[..., None], config: dict[str, Any]):
     tree, z = build(make_tree, config, randomise), torch.randn(3, 6)
@@ -77,6 +78,7 @@ def test_the_engine_is_algorithm_1_everywhere(
     test_the_engine_is_algorithm_1(make_tree, randomise, config)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("patch_activation", ["relu6", "softplus"])
 def test_other_patches_sum_alike(make_tree: MakeTree, randomise: Callable[..., None], patch_activation: str):
     tree = build(make_tree, {"channels": 1, "composition": "sum"}, randomise, patch_activation=patch_activation)
@@ -95,6 +97,7 @@ def test_no_patch_decoder_is_left_out():
     assert set(DECODERS) == set(PATCH_DECODERS), "a new decoder needs a line in DECODERS, and a case in reference.py"
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("hypernets", ["shared", "per_level"])
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -113,6 +116,7 @@ def test_every_patch_decoder_is_that_of_algorithm_1(
     torch.testing.assert_close(walked, expected, **NANO)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_gradients_are_those_of_algorithm_1(

@@ -9,6 +9,7 @@ from rnp_pyro.sites import ACTION, IMAGE, PART_TERM, STATE, group_of, kind_of, n
 from rnp_pyro.tree import Tree
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 def test_a_tree_draws_at_these_sites(make_tree: Callable[..., Tree], feedback: bool):
     tree = make_tree(num_steps=(2, 2), feedback=feedback)

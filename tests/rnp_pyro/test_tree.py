@@ -54,6 +54,7 @@ def nodes_of(parse: Parse) -> list[torch.Tensor]:
 # -- shapes, depths and batches
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("num_steps", DEPTHS)
 def test_a_tree_of_any_depth_has_as_many_nodes_as_its_steps_make(
@@ -80,6 +81,7 @@ def test_a_tree_knows_its_sizes(make_tree: MakeTree, channels: int):
     assert tree.fold(tree.unfold(torch.randn(2, 6))).shape == (2, channels, 12, 14)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("num_steps", DEPTHS[:3])
 def test_batched_equals_looped(make_tree: MakeTree, num_steps: tuple[int, ...], feedback: bool):
@@ -92,6 +94,7 @@ def test_batched_equals_looped(make_tree: MakeTree, num_steps: tuple[int, ...], 
         torch.testing.assert_close(tree.fold(batched)[index], tree.fold(alone)[0], **TIGHT)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("draw", [None, Recorder(noise=0.1)], ids=["means", "a draw"])
 def test_leading_dimensions_are_particles(make_tree: MakeTree, feedback: bool, draw: Recorder | None):
@@ -125,6 +128,7 @@ def test_every_parameter_has_a_gradient(make_tree: MakeTree):
 # -- drawing
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("num_steps", DEPTHS)
 def test_no_sites_name_is_a_dotted_prefix_of_anothers(make_tree: MakeTree, num_steps: tuple[int, ...], feedback: bool):
@@ -156,6 +160,7 @@ def test_with_feedback_a_site_names_its_path(make_tree: MakeTree):
     assert all(call.loc.shape[:-1] == (4, 1) for call in draw.calls)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 def test_an_action_is_drawn_before_its_state(make_tree: MakeTree, feedback: bool):
     draw = Recorder()
@@ -167,6 +172,7 @@ def test_an_action_is_drawn_before_its_state(make_tree: MakeTree, feedback: bool
         assert action.scale is state.scale is None
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("num_steps", [(2,), (2, 3), (2, 2, 2)])
 def test_what_is_drawn_is_what_the_parse_holds(make_tree: MakeTree, num_steps: tuple[int, ...], feedback: bool):
@@ -188,6 +194,7 @@ def test_what_is_drawn_is_what_the_parse_holds(make_tree: MakeTree, num_steps: t
         assert torch.equal(nodes.pose, pose_from_action(nodes.action, tree.limits(level + 1)))
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 def test_a_draw_moves_what_comes_after_it_only(make_tree: MakeTree, feedback: bool):
     tree, z = make_tree(num_steps=(3, 2), feedback=feedback), torch.randn(2, 6)
@@ -211,6 +218,7 @@ def test_a_context_is_frozen(make_tree: MakeTree):
         draw.calls[0].context.level = 3  # type: ignore[misc]
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("num_steps", [(2,), (2, 3), (2, 2, 2)])
 def test_a_context_tells_the_place_in_the_tree(make_tree: MakeTree, num_steps: tuple[int, ...], feedback: bool):
@@ -242,6 +250,7 @@ def test_a_context_tells_the_place_in_the_tree(make_tree: MakeTree, num_steps: t
         torch.testing.assert_close(context.pose, expected, **TIGHT)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("composition", ["sum", "noisy_or"])
 @pytest.mark.parametrize("feedback", [False, True])
 def test_a_context_shows_the_parents_canvas_grow(make_tree: MakeTree, feedback: bool, composition: str):
@@ -279,6 +288,7 @@ def test_a_pose_of_a_context_finds_the_part_in_the_image(make_tree: MakeTree, gl
 # -- feedback
 
 
+@pytest.mark.thorough
 def test_feedback_changes_what_follows_the_first_part(make_tree: MakeTree):
     trees = []
     for feedback in (False, True):
@@ -300,6 +310,7 @@ def test_feedback_layers_fit_the_canvases_of_the_levels_below(make_tree: MakeTre
     assert [layer.in_features for layer in tree.feedback] == [3 * 5 * 5, 3 * 8 * 8, 3 * 10 * 10]
 
 
+@pytest.mark.thorough
 def test_what_is_fed_back_is_the_childs_canvas(make_tree: MakeTree):
     """A layer that looks at one pixel of the child's canvas lets the parent's next step depend on that pixel only."""
     tree = make_tree(num_steps=(2, 2), feedback=True)
@@ -350,6 +361,7 @@ def test_folding_a_noisy_or_leaks_once_at_the_root(make_tree: MakeTree):
     torch.testing.assert_close(tree.fold(parse), 1 - dark, **TIGHT)
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("leaf_level", [0, 1, 2])
 def test_folding_from_a_level_takes_that_levels_own_patches(make_tree: MakeTree, leaf_level: int):
     tree = make_tree(num_steps=(2, 1, 2), composition="sum")

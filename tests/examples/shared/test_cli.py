@@ -41,13 +41,61 @@ def write(tmp_path: Path):
 
 
 def test_the_presets():
-    assert preset_names() == ["authors-mnist", "mnist", "paper-mnist", "quickstart"]
+    assert preset_names() == ["authors-mnist", "mnist", "paper-mnist", "quickstart", "root-only"]
 
 
-def test_quickstart_is_the_default_and_says_the_defaults():
-    assert parse() == parse("--preset=quickstart") == Config()
+CLOSED = replace(Config(), train=replace(Config().train, objective="analytic_kl"))
+SUITED = replace(CLOSED, model=replace(CLOSED.model, node_latents="state"), guide=replace(CLOSED.guide, name="ladder"))
+"""What the commands take where nobody names nodes, guide and objective."""
 
 
+def test_quickstart_is_the_default_and_root_only_is_the_papers():
+    assert parse() == parse("--preset=quickstart") == SUITED
+    assert parse("--preset=root-only") == CLOSED
+
+
+@pytest.mark.parametrize(
+    ("given", "nodes", "guide"),
+    [
+        ([], "state", "ladder"),
+        (["--preset=mnist"], "state", "ladder"),
+        (["--preset=paper-mnist"], "none", "resnet"),
+        (["--model.name=vae"], "none", "resnet"),
+        (["--guide.name=flow"], "none", "flow"),
+        (["--guide.name=ladder"], "state", "ladder"),
+        (["--model.node_latents=none"], "none", "resnet"),
+        (["--model.node_latents=both"], "both", "ladder"),
+        (["--model.node_latents=both", "--guide.name=resnet"], "both", "resnet"),
+    ],
+    ids=str,
+)
+def test_nodes_and_guide_follow_each_other(given, nodes, guide):
+    config = parse(*given)
+    assert (config.model.node_latents, config.guide.name) == (nodes, guide)
+
+
+@pytest.mark.parametrize(
+    ("given", "objective"),
+    [
+        ([], "analytic_kl"),
+        (["--model.name=vae"], "analytic_kl"),
+        (["--guide.name=flow"], "elbo"),
+        (["--guide.refine_steps=1"], "elbo"),
+        (["--train.free_bits=2"], "elbo"),
+        (["--train.objective=elbo"], "elbo"),
+        (["--train.objective=iwae", "--train.num_particles=2"], "iwae"),
+    ],
+    ids=str,
+)
+def test_the_kl_is_closed_where_it_can_be(given, objective):
+    assert parse(*given).train.objective == objective
+
+
+def test_a_file_names_nodes_and_guide_too(write):
+    assert parse(f"--config={write('guide: {name: full_rank}')}").model.node_latents == "none"
+
+
+@pytest.mark.thorough
 def test_the_name_of_the_preset():
     parser = config_parser("train_svi", "")
     assert parse_config(parser, [])[1] == "quickstart"
@@ -55,6 +103,7 @@ def test_the_name_of_the_preset():
     assert parse_config(parser, ["--preset=mnist", "--preset=paper-mnist"])[1] == "paper-mnist"
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_whole(name):
     """A preset gives one budget, and names only settings that exist."""
@@ -63,6 +112,7 @@ def test_every_preset_is_whole(name):
     assert isinstance(config, Config)
 
 
+@pytest.mark.thorough
 def test_presets_say_what_the_issue_says():
     paper, authors, mnist = (parse("--preset", name) for name in ("paper-mnist", "authors-mnist", "mnist"))
     assert (paper.data, authors.data, mnist.data) == ("mnist", "mnist", "mnist")
@@ -72,15 +122,17 @@ def test_presets_say_what_the_issue_says():
     assert paper.model.tree.feedback
     assert (authors.model.latent_size, authors.model.tree.num_steps) == (16, (4, 4))
     assert authors.model.pixel_scale**2 == pytest.approx(0.1)
-    assert replace(mnist, data="mnist-sample", train=replace(mnist.train, minutes=5.0)) == Config()
+    assert replace(mnist, data="mnist-sample", train=replace(mnist.train, minutes=5.0)) == SUITED
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("arguments", [["--preset=nope"], ["--preset", "nope"], ["--preset="], ["--preset"]])
 def test_unknown_preset(arguments):
     with pytest.raises(UserError, match=r"unknown preset (nope)?: expected one of authors-mnist, mnist, "):
         parse(*arguments)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", ["preset", "resume"])
 def test_what_is_no_setting_is_refused_in_a_file(call, write, name):
     message = call("train_svi", "--config", write(f"{name}: mnist\n")).error
@@ -101,6 +153,7 @@ def test_a_base_file_replaces_the_preset(write):
     assert (config.seed, config.image_size) == (2, 14)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
@@ -116,6 +169,7 @@ def test_a_budget_on_the_command_line_replaces_the_preset_s(preset, option, expe
     assert budget(parse(f"--preset={preset}", *option.split("="))) == expected
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_budget_on_the_command_line_replaces_a_file_s(write, order):
     file = write("train: {minutes: 3, epochs: null}\n")
@@ -128,6 +182,7 @@ def test_two_budgets_remain_two(write):
     assert budget(parse("--config", write("train: {steps: 9}\n"))) == {"minutes": 5, "steps": 9}
 
 
+@pytest.mark.thorough
 def test_two_budgets_are_refused(call, tiny, tmp_path, grey, write):
     options = *tiny, "--run", tmp_path / "run", f"--data=folder:{grey}"
     came = "expected one budget of --train.minutes, --train.steps and --train.epochs, got minutes 5, steps 9"
@@ -139,6 +194,7 @@ def test_two_budgets_are_refused(call, tiny, tmp_path, grey, write):
 # --print_config
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", preset_names())
 def test_what_is_printed_can_be_read(call, write, name):
     printed = call("train_svi", "--preset", name, "--print_config")
@@ -147,6 +203,7 @@ def test_what_is_printed_can_be_read(call, write, name):
     assert parse("--config", write(printed.out)) == parse("--preset", name)
 
 
+@pytest.mark.thorough
 def test_what_is_printed_has_the_options_too(call, write):
     options = [
         "--preset=paper-mnist",
@@ -166,6 +223,7 @@ def test_what_is_printed_has_the_options_too(call, write):
 # Errors
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -195,6 +253,7 @@ def test_an_option_that_does_not_fit(call, tmp_path, monkeypatch, arguments, exp
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -368,6 +427,7 @@ def test_preset_files_exist():
     assert all(preset_file(name).is_file() for name in preset_names())
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("arguments", "canvas_sizes", "patch_size"),
     [
@@ -385,14 +445,15 @@ def test_sizes_that_nobody_named_suit_the_images(arguments, canvas_sizes, patch_
     assert (config.model.tree.canvas_sizes, config.model.tree.patch_size) == (canvas_sizes, patch_size)
 
 
+@pytest.mark.thorough
 def test_settings_from_before_inversion_mean_none(tmp_path):
     (tmp_path / "config.yaml").write_text("data: mnist\nimage_size: 64\n")
     config = parse(base=tmp_path / "config.yaml")
-    assert (config.invert, config.white) == (False, "full")
+    assert (config.invert, config.white, config.splits) == (False, "full", "mixed")
     assert (config.model.tree.canvas_sizes, config.model.tree.patch_size) == ((16,), 8)
     (tmp_path / "config.yaml").write_text("data: mnist\ninvert: auto\nwhite: 7\n")
     config = parse(base=tmp_path / "config.yaml")
-    assert (config.invert, config.white) == ("auto", 7.0)
+    assert (config.invert, config.white, config.splits) == ("auto", 7.0, "named")
 
 
 def test_help_lists_every_data_set(help_texts):

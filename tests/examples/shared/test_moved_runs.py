@@ -149,12 +149,14 @@ def test_an_older_run_in_a_folder_that_cannot_be_written_to(grey_copy, monkeypat
     assert not (grey_copy / "data.json").exists()
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": 3}', "null"])
 def test_a_damaged_record(call, finished, content):
     (finished / "data.json").write_text(content)
     assert str(finished / "data.json") in call("sample", finished).error
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     "change", [{"image_shape": [1, 12]}, {"appearance": {}}, {"num_images": {}}, {"ink": "red"}, {"more": 1}]
 )
@@ -165,6 +167,7 @@ def test_a_record_of_wrong_values(finished, change):
         open_trained(finished)
 
 
+@pytest.mark.thorough
 def test_settings_that_older_runs_lack_mean_what_they_meant(finished, monkeypatch):
     values = yaml.safe_load((finished / "config.yaml").read_text())
     monkeypatch.setitem(settings.MEANT_BEFORE, "train.clip", "7.0")

@@ -21,6 +21,7 @@ def _without_tensorboard(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
 
 
+@pytest.mark.thorough
 def test_metrics(tmp_path):
     observer = RunObserver(tmp_path)
     observer.row(ROW)
@@ -31,6 +32,7 @@ def test_metrics(tmp_path):
     assert {name: float(value) for name, value in second.items() if value} == VALIDATION
 
 
+@pytest.mark.thorough
 def test_rows_after_the_checkpoint_are_made_again(tmp_path):
     observer = RunObserver(tmp_path)
     for step in (25, 50, 75):
@@ -43,11 +45,13 @@ def test_rows_after_the_checkpoint_are_made_again(tmp_path):
     ]
 
 
+@pytest.mark.thorough
 def test_checkpoints(tmp_path):
     RunObserver(tmp_path).save({"step": 3, "weights": {"a": torch.ones(2)}})
     assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 3
 
 
+@pytest.mark.thorough
 def test_a_log_has_a_line_for_each_validation(tmp_path, capsys):
     observer = RunObserver(tmp_path)
     observer.row(ROW)
@@ -58,6 +62,7 @@ def test_a_log_has_a_line_for_each_validation(tmp_path, capsys):
     assert err == ""
 
 
+@pytest.mark.thorough
 def test_a_terminal_has_a_bar(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     observer = RunObserver(tmp_path)
@@ -79,6 +84,7 @@ def test_warnings_go_to_standard_error(tmp_path, capsys):
     assert capsys.readouterr() == ("", "warning: something\n")
 
 
+@pytest.mark.thorough
 def test_other_processes_are_silent(tmp_path, capsys):
     observer = RunObserver(tmp_path, first=False)
     observer.row(ROW)
@@ -88,6 +94,7 @@ def test_other_processes_are_silent(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_ask_for_a_stop(tmp_path, number):
     observer, before = RunObserver(tmp_path), signal.getsignal(number)

@@ -23,6 +23,7 @@ def weights(seed: int, shape: tuple[int, int, int] = GREY) -> dict[str, torch.Te
     return build_pair(replace(CONFIG, seed=seed), shape).modules.state_dict()
 
 
+@pytest.mark.thorough
 def test_weights_are_a_function_of_the_seed():
     torch.manual_seed(1)
     first = weights(5)
@@ -38,6 +39,7 @@ def test_the_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("likelihood", "shape", "binary"),
     [
@@ -64,6 +66,7 @@ def test_binary_pixels(likelihood, shape, binary):
         assert torch.equal(fixed, images / 255)
 
 
+@pytest.mark.thorough
 def test_evaluation_pixels_depend_on_seed_and_index_alone():
     pair, other = build_pair(CONFIG, GREY), build_pair(replace(CONFIG, seed=9), GREY)
     images = torch.randint(0, 256, (6, *GREY), dtype=torch.uint8)
@@ -97,6 +100,7 @@ def test_unknown_names():
         build_pair(replace(CONFIG, guide=GuideConfig("nope")), GREY)
 
 
+@pytest.mark.thorough
 def test_a_guide_that_does_not_draw_the_models_latents_is_refused(monkeypatch: pytest.MonkeyPatch):
     """The README's guide for the root alone, on a model with random nodes, would have a negative KL."""
 

@@ -30,6 +30,7 @@ def images(run):
     return run.data.test
 
 
+@pytest.mark.thorough
 def test_the_bound_is_honest(run, images):
     """KL weight 1, no part term, the same draw for every caller, and the modules as they were."""
     run.pair.model.train()

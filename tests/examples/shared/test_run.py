@@ -50,6 +50,7 @@ def test_no_run(tmp_path, grey):
             open_trained(path)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     "content", [b"", b"\x80\xff", b"a: [", b"nope: 3\n", b"seed: x\n", b"model: 3\n", b"- 1\n", b"preset: mnist\n"]
 )
@@ -60,6 +61,7 @@ def test_damaged_settings(finished, content):
     assert str(finished / "config.yaml") in str(caught.value)
 
 
+@pytest.mark.thorough
 def test_settings_of_another_model(finished):
     settings = yaml.safe_load((finished / "config.yaml").read_text())
     settings["model"]["latent_size"] = 5
@@ -68,6 +70,7 @@ def test_settings_of_another_model(finished):
         open_trained(finished)
 
 
+@pytest.mark.thorough
 def test_images_that_have_gone(finished, tmp_path):
     settings = yaml.safe_load((finished / "config.yaml").read_text())
     settings["data"] = f"folder:{tmp_path / 'gone'}"

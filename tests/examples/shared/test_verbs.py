@@ -43,6 +43,7 @@ def test_version(monkeypatch, capsys):
     assert rnp(monkeypatch, capsys, "--version") == (0, f"{rnp_pyro.__version__}\n", "")
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_is_its_command(monkeypatch, capsys, verb):
     status, out, _ = rnp(monkeypatch, capsys, verb, "--help")

@@ -33,6 +33,7 @@ def likelihood(model, images: torch.Tensor, z: torch.Tensor, *masks: torch.Tenso
     return trace.nodes["image"]["log_prob"]
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("kind", ["normal", "bernoulli", "continuous_bernoulli"])
 def test_the_masked_likelihood_is_the_sum_over_seen_pixels(make_pair: MakePair, images, seen, name: str, kind: str):

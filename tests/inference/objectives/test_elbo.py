@@ -43,6 +43,7 @@ def part_term_of(pair: tuple, images: torch.Tensor) -> torch.Tensor:
     return replayed.nodes[PART_TERM]["log_prob"].sum()
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", MODELS)
 def test_it_is_pyros_bound(make_pair: MakePair, images: torch.Tensor, name: str):
     pair = make_pair(name)
@@ -73,6 +74,7 @@ def test_its_terms_leave_the_part_term_out(make_pair: MakePair, images: torch.Te
     torch.testing.assert_close(elbo.terms.neg_elbo.sum() - part_term, loss)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("weight", [0.05, 0.5, 1.0, 3.0])
 def test_a_weight_is_the_kls_alone(make_pair: MakePair, images: torch.Tensor, weight: float):
     """Loss = reconstruction + weight x KL - part term; what is recorded is the honest bound all the same."""
@@ -88,6 +90,7 @@ def test_a_weight_is_the_kls_alone(make_pair: MakePair, images: torch.Tensor, we
     torch.testing.assert_close(loss, expected)
 
 
+@pytest.mark.thorough
 def test_a_weight_reaches_the_gradient_of_the_kl_only(make_pair: MakePair, images: torch.Tensor):
     """The loss is linear in the weight, and so is its gradient."""
     pair = make_pair()
@@ -170,6 +173,7 @@ def test_a_pair_trains_under_the_stock_svi(make_pair: MakePair, images: torch.Te
     assert stored == {id(parameter) for parameter in after}
 
 
+@pytest.mark.thorough
 def test_a_second_pair_trains_in_a_fresh_store(make_pair: MakePair, images: torch.Tensor):
     """In a scope of the store of its own; in the first one's it would take over the first one's parameters."""
     for _ in range(2):

@@ -29,6 +29,7 @@ def config(objective: str, **changes: object) -> TrainConfig:
     return replace(TrainConfig(), **{"objective": objective, "num_particles": particles, **changes})
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("guide", ["full_rank", "flow"])
 def test_without_a_formula_there_is_no_closed_kl(make_pair: MakePair, images: torch.Tensor, guide: str):
     loss = build_objective(config("analytic_kl"))(*make_pair(guide=guide))
@@ -147,6 +148,7 @@ def test_dreg_refuses_latents_of_different_weights(images: torch.Tensor):
         objective.differentiable_loss(Chain(), Uneven(Chain(), 0.0), images[..., :1, :1])
 
 
+@pytest.mark.thorough_after(10)
 @pytest.mark.parametrize("weight", [0.3, 1.0])
 @pytest.mark.parametrize("particles", [1, 3])
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -207,6 +209,7 @@ def test_a_guide_in_another_order_has_no_closed_kl(make_pair: MakePair, images: 
         build_objective(config("analytic_kl")).differentiable_loss(model, Backwards(), images)
 
 
+@pytest.mark.thorough
 def test_where_no_group_needs_its_free_bits_it_is_the_bound(make_pair: MakePair, images: torch.Tensor):
     pair = make_pair(guide="ladder", part_term_weight=0.0)
     found = []
@@ -220,6 +223,7 @@ def test_where_no_group_needs_its_free_bits_it_is_the_bound(make_pair: MakePair,
     assert all(torch.allclose(*both, rtol=1e-8, atol=1e-10) for both in zip(our_gradient, their_gradient, strict=True))
 
 
+@pytest.mark.thorough
 def test_where_every_group_has_bits_left_the_kl_has_no_gradient(make_pair: MakePair, images: torch.Tensor):
     pair = make_pair(guide="ladder", part_term_weight=0.0)
     pyro.set_rng_seed(0)

@@ -70,6 +70,7 @@ def test_svi_takes_our_step(pair: tuple, images: torch.Tensor, name: str):
         torch.testing.assert_close(after[one], expected[one], rtol=1e-7, atol=1e-10, msg=one)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize("kind", AUTO_GUIDES)
 def test_pyros_own_guides_take_a_step_or_are_refused(make_pair: MakePair, images: torch.Tensor, name: str, kind: str):
@@ -89,6 +90,7 @@ def test_pyros_own_guides_take_a_step_or_are_refused(make_pair: MakePair, images
         svi.step(images)
 
 
+@pytest.mark.thorough
 def test_free_bits_are_felt(make_pair: MakePair, images: torch.Tensor):
     """Or the test above could compare the plain bound with itself."""
     pair = make_pair(guide="ladder")

@@ -35,12 +35,14 @@ def starts(linear: tuple) -> Starts:
     return anneal(linear[0], MANY, AnnealingSettings(), seed=3)
 
 
+@pytest.mark.thorough
 def test_the_mean_of_the_estimates_is_the_evidence(linear: tuple, starts: Starts):
     ratio = (starts.log_evidence - linear[1]).exp()
     assert abs(ratio.mean() - 1) < 3.5 * ratio.std() / MANY**0.5
     assert ratio.std() < 1
 
 
+@pytest.mark.thorough
 def test_walkers_end_in_the_posterior(linear: tuple, starts: Starts):
     _, _, loc, covariance = linear
     assert starts.z.shape == (MANY, LATENT_SIZE)
@@ -66,6 +68,7 @@ def test_walks_are_functions_of_the_seed(linear: tuple):
     assert not torch.isclose(walks[0].z, walks[2].z).any()
 
 
+@pytest.mark.thorough
 def test_each_move_is_told(linear: tuple):
     told: list[float] = []
     settings = AnnealingSettings(population=4, settling=5)

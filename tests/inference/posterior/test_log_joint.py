@@ -15,6 +15,7 @@ from models import MODELS
 MakePair = Callable[..., tuple]
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", MODELS)
 def test_terms_are_those_of_the_models_trace(make_pair: MakePair, images: torch.Tensor, name: str):
     """For each latent alone, in evaluation mode: so without the part term."""

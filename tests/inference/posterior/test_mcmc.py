@@ -86,6 +86,7 @@ def test_chains_in_different_modes_are_told():
     assert together.rhat[0] < 1.2
 
 
+@pytest.mark.thorough
 def test_one_chain_has_no_rhat(linear: tuple):
     found = sample_posterior(linear[0], starts_at(torch.zeros(1, LATENT_SIZE)), SHORT, seed=0)
     assert found.rhat.isnan().all()
@@ -145,6 +146,7 @@ def test_nothing_is_left_behind(linear: tuple):
     assert not start.requires_grad
 
 
+@pytest.mark.thorough
 def test_other_programs_do_not_see_the_chains_draws(linear: tuple):
     with pyro.poutine.trace() as around:
         run_chain(linear[0], torch.zeros(LATENT_SIZE), torch.eye(LATENT_SIZE), SHORT, 0)

@@ -30,6 +30,7 @@ def step(make_pair, images):
     return take
 
 
+@pytest.mark.thorough
 def test_a_limit_clips_what_is_left_and_says_what_was(step):
     loss, norm, left = step(inf)
     assert left == pytest.approx(norm, rel=1e-4)
@@ -38,6 +39,7 @@ def test_a_limit_clips_what_is_left_and_says_what_was(step):
     assert step(norm / 2) == pytest.approx((loss, norm, norm / 2), rel=1e-4)
 
 
+@pytest.mark.thorough
 def test_the_loss_is_per_image_and_the_kl_is_weighed(step):
     heavy, light, half = (step(inf, weight)[0] for weight in (1.0, 1e-6, 0.5))
     assert half == pytest.approx((heavy + light) / 2, rel=1e-4)

@@ -151,6 +151,7 @@ def differ(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> b
 # Every pair trains
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "guide"), PAIRS)
 def test_every_model_trains_with_every_guide(make_run, name, guide):
     run = make_run(name, guide)
@@ -171,6 +172,7 @@ def test_the_bound_improves(make_run):
     assert rows[-1]["neg_elbo"] < rows[0]["neg_elbo"]
 
 
+@pytest.mark.thorough
 def test_two_models_in_one_process_both_train(make_run):
     """With the bare parameter store of Pyro the second one silently would not."""
     first, second = make_run(), make_run()
@@ -183,6 +185,7 @@ def test_two_models_in_one_process_both_train(make_run):
     assert_same(first.weights, second.weights)
 
 
+@pytest.mark.thorough
 def test_global_state_is_left_alone(make_run):
     run = make_run()
     pyro.get_param_store().clear()
@@ -196,6 +199,7 @@ def test_global_state_is_left_alone(make_run):
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
+@pytest.mark.thorough
 def test_pyro_validates_the_first_step_alone(make_run):
     run, validated = make_run(), []
 
@@ -251,6 +255,7 @@ def test_seeds_of_steps_differ():
     torch.manual_seed(mix_seed(2**62, 10**9, 1023))
 
 
+@pytest.mark.thorough
 def test_rows(make_run):
     rows = make_run("vae").train(steps=4, log_every=1, kl_warmup=0.5).observer.rows
     trained = [row for row in rows if "loss" in row]
@@ -265,6 +270,7 @@ def test_rows(make_run):
     assert set(rows[-1]) == {"step", "seconds", "validation_neg_elbo", "validation_kl"}
 
 
+@pytest.mark.thorough
 def test_rows_are_means_of_their_window(make_run):
     single = make_run().train(steps=4, log_every=1).trained_rows
     double = make_run().train(steps=4, log_every=2).trained_rows
@@ -273,6 +279,7 @@ def test_rows_are_means_of_their_window(make_run):
             assert row[name] == pytest.approx((pair[0][name] + pair[1][name]) / 2, rel=1e-4)
 
 
+@pytest.mark.thorough
 def test_the_part_term_is_in_the_loss_but_in_no_bound(make_run):
     (row,) = make_run("rnp").train(steps=1, log_every=1, kl_warmup=0.0).trained_rows
     assert row["loss"] > row["neg_elbo"] + 1
@@ -288,6 +295,7 @@ def test_window():
     assert window.means() == {"one": 1.5, "two": 1.5}
 
 
+@pytest.mark.thorough
 def test_without_validation_images(make_run):
     run = make_run()
     run = make_run(validation=run.task.validation[:0]).train(steps=2)
@@ -330,6 +338,7 @@ def test_stops_may_fall_between_rows(make_run, stops):
     assert_same(make_run().train(state, steps=8, ema=0.5).weights, whole.weights)
 
 
+@pytest.mark.thorough
 def test_epochs_resume_too(make_run):
     whole = make_run().train(epochs=1.5)
     state = make_run().train(epochs=1.5, stop_after=2).state
@@ -338,12 +347,14 @@ def test_epochs_resume_too(make_run):
     assert_same(resumed.weights, whole.weights)
 
 
+@pytest.mark.thorough
 def test_a_stop_at_the_last_step_is_an_end(make_run):
     run = make_run().train(steps=3, stop_after=3)
     assert run.outcome.steps == 3
     assert run.outcome.finished
 
 
+@pytest.mark.thorough
 def test_a_run_at_its_end_takes_no_step(make_run):
     whole = make_run().train(steps=3, ema=0.5)
     again = make_run().train(whole.state, steps=3, ema=0.5)
@@ -352,6 +363,7 @@ def test_a_run_at_its_end_takes_no_step(make_run):
     assert_same(again.weights, whole.weights)
 
 
+@pytest.mark.thorough
 def test_a_larger_budget_goes_on(make_run):
     state = make_run().train(steps=3).state
     run = make_run().train(state, steps=5)
@@ -369,6 +381,7 @@ def test_averaging_may_begin_or_end_on_resuming(make_run, before, after):
         assert_same(resumed.weights, resumed.state["weights"])
 
 
+@pytest.mark.thorough
 def test_settings_of_the_optimiser_are_the_resumed_run_s(make_run):
     state = make_run().train(steps=4, stop_after=2).state
     resumed = make_run().train(state, steps=4, weight_decay=0.1)
@@ -411,6 +424,7 @@ def test_a_resumed_minutes_run_is_replayed_too(make_run, clock):
     assert_same(make_run().train(recorded=live.outcome.schedule).weights, live.weights)
 
 
+@pytest.mark.thorough
 def test_seconds_and_speed(make_run, clock):
     outcome = make_run().train(minutes=2 / 60).outcome
     assert 2 <= outcome.seconds < 2.5
@@ -465,6 +479,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(make_run):
     assert run.state["step"] == 0
 
 
+@pytest.mark.thorough
 def test_an_explosion_stops_the_run(make_run):
     run = make_run()
     with pytest.raises(UserError, match="is not finite") as caught:
@@ -493,6 +508,7 @@ def place(run: Run, loc: float) -> Run:
     return run
 
 
+@pytest.mark.thorough
 def test_a_collapse_is_told(make_run):
     run = place(make_run(), 0.0).train(steps=4, learning_rate=1e-6)
     assert run.observer.rows[-1]["validation_kl"] < 0.1
@@ -501,12 +517,14 @@ def test_a_collapse_is_told(make_run):
     assert "\n" not in warning
 
 
+@pytest.mark.thorough
 def test_no_collapse_no_warning(make_run):
     run = place(make_run(), 2.0).train(steps=4, learning_rate=1e-6)
     assert run.observer.rows[-1]["validation_kl"] > 5
     assert run.observer.warnings == []
 
 
+@pytest.mark.thorough
 def test_no_warning_before_the_warm_up_has_ended(make_run):
     run = place(make_run(), 0.0).train(steps=10, kl_warmup=0.5, stop_after=4, learning_rate=1e-6)
     assert run.observer.rows[-1]["validation_kl"] < 0.1
@@ -544,6 +562,7 @@ def norms() -> Iterator[list[float]]:
     handle.remove()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("clip", [0.0, 0.5, 1e9])
 def test_clipping(make_run, norms, clip):
     rows = make_run().train(steps=3, log_every=1, clip=clip).trained_rows
@@ -553,17 +572,20 @@ def test_clipping(make_run, norms, clip):
     assert norms == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_optimizers(make_run, optimizer):
     run = make_run().train(steps=2, optimizer=optimizer, weight_decay=0.5, learning_rate=1e-2)
     assert run.outcome.finished
 
 
+@pytest.mark.thorough
 def test_optimizers_differ_in_their_decay(make_run):
     adam, adamw = (make_run().train(steps=2, optimizer=name, weight_decay=0.5) for name in ("adam", "adamw"))
     assert differ(adam.weights, adamw.weights)
 
 
+@pytest.mark.thorough
 def test_mixed_precision_keeps_likelihoods_wide(make_run):
     run = make_run()
     model, seen = run.task.model, {"networks": set(), "likelihood": set(), "posterior": set()}
@@ -584,6 +606,7 @@ def test_mixed_precision_keeps_likelihoods_wide(make_run):
     assert run.outcome.finished
 
 
+@pytest.mark.thorough
 def test_double_precision(make_run):
     run = make_run().train(steps=2, precision="64-true")
     assert {value.dtype for value in run.weights.values()} == {torch.float64}

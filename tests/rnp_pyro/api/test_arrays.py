@@ -65,6 +65,7 @@ def ordered(images):
     return sorted(image.flatten().tolist() for image in images)
 
 
+@pytest.mark.thorough_after(7)
 @pytest.mark.parametrize("name", SAME_GREY)
 def test_grey_images(name):
     images = as_bytes(SAME_GREY[name], GREY_RUN)
@@ -264,3 +265,44 @@ def refusal(images) -> str:
     with pytest.raises(UserError) as caught:
         as_bytes(images, GREY_RUN)
     return str(caught.value)
+
+
+def own_scale(images: np.ndarray) -> dict:
+    """How a run reads later images that was trained on these."""
+    own = images_from_arrays({"images": images}, invert=False).appearance
+    return {"white": own.white, "like": own.scale}
+
+
+TRAINED = {
+    "0 to 1": GREY / 255,
+    "0 to 255": GREY.astype(np.float64),
+    "-1 to 1": GREY / 127.5 - 1,
+    "0 to 65535": GREY * 257.0,
+    "whole words": GREY.astype(np.int32) * 257,
+    "12 bits": GREY.astype(np.uint16) * 16,
+}
+"""The same images by several scales."""
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_dark_images_are_read_on_the_scale_that_the_run_was_trained_on(name):
+    whole = TRAINED[name]
+    own = own_scale(whole)
+    bright = as_bytes(whole, GREY_RUN, **own)
+    assert (bright[:, 0].int() - torch.from_numpy(GREY).int()).abs().max() <= 1
+    dark = as_bytes(np.where(GREY < 20, whole, whole.min()), GREY_RUN, **own)  # alone it could be on another scale
+    expected = torch.where(bright < 20, bright, 0)
+    assert (dark.int() - expected.int()).abs().max() <= 1
+
+
+def test_numbers_beyond_the_runs_scale_are_refused():
+    with pytest.raises(UserError, match=r"within 0 to 1, as the images that the run was trained on, got 0 to 255"):
+        as_bytes(TRAINED["0 to 255"], GREY_RUN, **own_scale(TRAINED["0 to 1"]))
+    with pytest.raises(UserError, match="within 0 to 1, as the images"):
+        as_bytes(TRAINED["-1 to 1"], GREY_RUN, **own_scale(TRAINED["0 to 1"]))
+
+
+@pytest.mark.parametrize("name", [None, *TRAINED])
+def test_images_of_another_type_are_read_by_their_own(name):
+    own = {} if name is None else own_scale(TRAINED[name])
+    assert as_bytes(GREY, GREY_RUN, **own)[:, 0].tolist() == GREY.tolist()

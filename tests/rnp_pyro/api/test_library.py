@@ -205,6 +205,7 @@ def test_the_end_of_the_process_ends_training(fit, images, interrupts):
     assert ended.value.code == 128 + signal.SIGTERM
 
 
+@pytest.mark.thorough
 def test_batches_that_the_devices_cannot_share_leave_nothing_behind(fit, images, tmp_path, monkeypatch):
     several = mock.Mock(world_size=3, is_global_zero=True)
     monkeypatch.setattr("rnp_pyro.api.training.launch", lambda config: several)
@@ -213,6 +214,7 @@ def test_batches_that_the_devices_cannot_share_leave_nothing_behind(fit, images,
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough_after(7)
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
@@ -248,6 +250,7 @@ def test_a_thread_that_is_not_the_first(fit, images):
     assert len(found) == 1
 
 
+@pytest.mark.thorough
 def test_a_saved_run_comes_back(run, images, tmp_path):
     again = rnp_pyro.load(run.save(tmp_path / "saved"))
     codes, expected = again.encode(images), run.encode(images)
@@ -258,6 +261,7 @@ def test_a_saved_run_comes_back(run, images, tmp_path):
         run.save(tmp_path / "saved")
 
 
+@pytest.mark.thorough
 def test_a_run_whose_folder_is_gone_parses(run, images, tmp_path):
     """What tells its weights from others is known since it was opened."""
     again = rnp_pyro.load(run.save(tmp_path / "saved"))
@@ -267,6 +271,7 @@ def test_a_run_whose_folder_is_gone_parses(run, images, tmp_path):
     assert len(about["weights"]) == 64
 
 
+@pytest.mark.thorough
 def test_trees(run, images, tmp_path):
     trees = run.parse(images[:3])
     assert len(trees) == 3
@@ -285,6 +290,7 @@ def test_trees(run, images, tmp_path):
         trees[0].save(tmp_path / "nowhere" / "tree.json")
 
 
+@pytest.mark.thorough
 def test_edits(run, images):
     one, two = run.parse(images[:2])
     moved = one.move([1], shift=(0.2, 0.0), turn=10)
@@ -310,6 +316,7 @@ def test_trees_of_different_runs(fit, run, images):
         run.parse(images[:1])[0].swap(fit(images).parse(images[:1])[0], [0])
 
 
+@pytest.mark.thorough
 def test_numbers(run, images):
     found = run.evaluate(images[:5], particles=10, progress=False)
     assert found.nll_by_image.shape == found.khat.shape == (5,)
@@ -356,6 +363,7 @@ def test_images_of_another_kind(run, call, bad):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.thorough
 def test_a_run_says_what_it_is(run):
     expected = "<run of rnp with guide resnet, trained on 21 grey images of 12x12 pixels (array), in memory>"
     assert repr(run) == expected

@@ -1,6 +1,5 @@
 """Where people run it: backends, homes, SLURM, consoles, threads, and files of their own with our names."""
 
-import io
 import os
 import subprocess
 import sys
@@ -86,6 +85,7 @@ def test_no_home(monkeypatch, tmp_path):
     assert data_folder(str(tmp_path)) == tmp_path
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("data", ["folder:~/photos", "array:~/images.npy", "mnist"])
 def test_no_home_for_data(monkeypatch, data):
     _homeless(monkeypatch)
@@ -211,6 +211,7 @@ def test_a_handler_of_a_program_around_python_stays(tmp_path, monkeypatch):
         pass
 
 
+@pytest.mark.thorough
 def test_training_in_another_thread(fit, images, tmp_path):
     found: list = []
 
@@ -236,16 +237,7 @@ def test_bars_in_a_notebook(monkeypatch):
     assert not in_notebook()
 
 
-def test_consoles_print_what_they_lack(monkeypatch):
-    console = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    monkeypatch.setattr(sys, "stdout", console)
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    places.print_anything()
-    print("caf\u00e9 \udcff")
-    console.flush()
-    assert console.buffer.getvalue() == b"caf\\xe9 \\udcff\n"
-
-
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -316,6 +308,7 @@ def test_a_run_whose_path_is_not_text(fit, run, images, tmp_path):
         rnp_pyro.load(folder)
 
 
+@pytest.mark.thorough
 def test_sizes_follow_the_images(fit):
     pictures = np.zeros((12, 16, 16), np.uint8)
     pictures[:, 2:6, 3:9] = 255
@@ -342,6 +335,7 @@ class _Shapes(Dataset):
         return self.pictures[at], at % 2
 
 
+@pytest.mark.thorough
 def test_class_names_of_a_data_set(fit, images):
     assert fit(_Shapes(images), steps=1).record.class_names == ("square", "round")
     assert fit(Subset(_Shapes(images), range(20)), steps=1).record.class_names == ("square", "round")

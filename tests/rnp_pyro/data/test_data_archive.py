@@ -59,6 +59,7 @@ def test_truncated(tmp_path_factory, data):
     assert "cannot be read" in refused(path)
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_damaged_bytes_are_refused_or_harmless(tmp_path_factory, data):

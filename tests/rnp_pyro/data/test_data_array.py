@@ -69,6 +69,7 @@ KEYS = [
 """Of training images, their labels, test images, their labels."""
 
 
+@pytest.mark.thorough_after(5)
 @pytest.mark.parametrize("keys", KEYS)
 @pytest.mark.parametrize("column", [False, True])
 def test_usual_keys_of_splits(tmp_path, keys, column):

@@ -50,6 +50,7 @@ def test_global_generator_is_left_alone():
     assert torch.get_rng_state().equal(before)
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(0, 99), max_size=20))
 def test_evaluation_noise_of_an_image_does_not_depend_on_its_batch(chosen):

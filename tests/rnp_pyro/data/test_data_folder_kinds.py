@@ -13,6 +13,7 @@ from layouts import save
 from PIL import Image, PngImagePlugin
 
 from rnp_pyro.data import ImageData, load_images
+from rnp_pyro.data.split import hold_out
 from rnp_pyro.errors import UserError
 
 
@@ -59,6 +60,7 @@ SPLIT_NAMES = [
 ]
 
 
+@pytest.mark.thorough_after(3)
 @pytest.mark.parametrize("names", SPLIT_NAMES)
 def test_folders_of_splits_are_the_splits(tmp_path, names):
     for at, (name, count) in enumerate(zip(names, (10, 4, 3), strict=True)):
@@ -173,6 +175,7 @@ def test_a_linked_folder_that_leads_back_from_outside(tmp_path):
     assert len(load(root).split("all")) == 24
 
 
+@pytest.mark.thorough_after(5)
 @pytest.mark.parametrize(
     "debris", ["@eaDir/000.png", "@Recycle", "__MACOSX", ".thumbnails/normal", "#recycle", "$RECYCLE.BIN"]
 )
@@ -185,6 +188,7 @@ def test_what_file_servers_leave_behind_is_no_image(tmp_path, debris):
     assert "passed over 1 folder" in data.notes[0]
 
 
+@pytest.mark.thorough_after(7)
 @pytest.mark.parametrize("ending", ["tif", "TIFF", "bmp", "webp", "gif", "jfif", "JPE", "pgm", "ppm"])
 def test_formats(tmp_path, ending):
     for at in range(8):
@@ -281,6 +285,7 @@ def test_a_name_that_is_not_text(tmp_path):
     assert r"\udcff.png" in files(load(tmp_path))
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(("divisor", "white"), [(255, 1), (16, 15), (85, 3)])
 def test_masks_of_few_values_are_scaled_and_it_is_said(tmp_path, divisor, white):
     for at in range(12):
@@ -296,6 +301,7 @@ def test_masks_of_few_values_are_scaled_and_it_is_said(tmp_path, divisor, white)
     assert int(load(tmp_path, white=2 * white).train.max()) in (127, 128)
 
 
+@pytest.mark.thorough_after(3)
 @pytest.mark.parametrize("bits", [10, 12, 14])
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_few_bits_in_16(tmp_path, bits, ending):
@@ -427,3 +433,26 @@ def test_palettes_and_alpha(tmp_path):
     assert everything.files is not None
     for name, at in (("p.png", 50), ("la.png", 51), ("one.png", 52)):
         assert everything.images[everything.files.index(name)][0].numpy().tolist() == blob(at).tolist()
+
+
+def test_a_folder_can_be_mixed_as_before_folders_were_splits(tmp_path):
+    """The images, and the images held out, of runs from then: without links, by the paths as they are written."""
+    fill(tmp_path / "set" / "train" / "a", 12)
+    fill(tmp_path / "set" / "test" / "a", 8, start=12)
+    fill(tmp_path / "elsewhere", 6, start=30)
+    (tmp_path / "set" / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    data = load(tmp_path / "set", splits="mixed")
+    paths = sorted(path.relative_to(tmp_path / "set").as_posix() for path in (tmp_path / "set").glob("t*/a/*.png"))
+    assert sizes(data) == (17, 1, 2)
+    assert data.class_names is None
+    _, held_out = hold_out(None, 20, 2)
+    assert data.test_files == tuple(paths[at] for at in held_out.tolist())
+
+
+def test_classes_from_before_folders_were_splits(tmp_path):
+    for at, name in enumerate(("test", "train")):
+        fill(tmp_path / name, 10, start=10 * at)
+    data = load(tmp_path, splits="mixed")
+    assert data.class_names == ("test", "train")
+    assert data.test_labels is not None
+    assert sorted(data.test_labels.tolist()) == [0, 1]

@@ -7,6 +7,7 @@ from rnp_pyro.data.split import held_out_count, hold_out
 from rnp_pyro.errors import UserError
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=200), st.data())
 def test_split_is_a_stratified_partition(classes, data):

@@ -37,19 +37,20 @@ def nodes_of(parse: Parse) -> list[torch.Tensor]:
 
 @pytest.fixture
 def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The levels at which the engine computed something."""
+    """One number for each time the engine computed something."""
     calls: list[int] = []
-    for name in ("generate", "propose", "place"):
+    for name in ("generate", "decode_patch", "place"):
         original = getattr(Tree, name)
 
         def counted(self: Tree, *arguments: object, original: Callable = original) -> object:
-            calls.append(arguments[-1])  # type: ignore[arg-type]
+            calls.append(len(arguments))
             return original(self, *arguments)
 
         monkeypatch.setattr(Tree, name, counted)
     return calls
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("feedback", [False, True])
 def test_a_second_walk_computes_nothing(make_tree: MakeTree, count_steps: list[int], feedback: bool):
     tree, answers, z = make_tree(feedback=feedback), Answers(), torch.randn(3, 6)
@@ -63,6 +64,7 @@ def test_a_second_walk_computes_nothing(make_tree: MakeTree, count_steps: list[i
     assert tree.memory is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("feedback", [False, True])
 @pytest.mark.parametrize("changed", ["first", "last"])
 def test_another_answer_makes_another_walk(make_tree: MakeTree, feedback: bool, changed: str):
@@ -100,6 +102,7 @@ def test_a_walk_without_gradients_is_not_taken_for_one_with(make_tree: MakeTree)
         assert tree.unfold(z, lambda name, loc, scale, context: loc).at(0).z.requires_grad
 
 
+@pytest.mark.thorough
 def test_gradients_of_two_walks_add_up(make_tree: MakeTree):
     tree, z = make_tree(), torch.randn(3, 6, requires_grad=True)
 

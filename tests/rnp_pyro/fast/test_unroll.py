@@ -15,7 +15,7 @@ from rnp_pyro.fast.recurrence import Recurrence
 from rnp_pyro.fast.unroll import CACHE, _Unroll, default_chunk, unroll
 from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.patches.dense import Dense
-from rnp_pyro.program import network_shapes, run, split_program
+from rnp_pyro.program import PlainPrograms, network_shapes, run, split_program
 from rnp_pyro.tree import Tree
 
 PATCH = Dense((5, 1, 1), latent_size=3, hidden_size=4, paint=Paint("sigmoid"))
@@ -50,8 +50,9 @@ def parameters(hypernets: Pair) -> list[torch.nn.Parameter]:
 def loop(hypernets: Pair, z: torch.Tensor, recurrence: Recurrence, num_steps: int = STEPS) -> Outputs:
     """The same steps one by one, with autograd's own gradients."""
     params = split_program(*(hypernet(z) for hypernet in hypernets), recurrence.shapes)
-    children, actions = run(params, num_steps, recurrence.activations, recurrence.gain)
-    return children, actions, recurrence.patch_decoder(params.state_params.decoder, children)
+    programs = PlainPrograms(params, recurrence.activations, recurrence.gain)
+    children, actions = run(programs, num_steps)
+    return children, actions, recurrence.patch_decoder(programs.decoder, children)
 
 
 def weighted(outputs: Outputs) -> torch.Tensor:
@@ -75,6 +76,7 @@ def assert_same_as_the_loop(
         torch.testing.assert_close(one, other, **TIGHT)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("num_steps", [1, 2, 5])
 @pytest.mark.parametrize(("gain", "compress"), [(1.0, True), (3.0, True), (3.0, False)])
@@ -86,6 +88,7 @@ def test_values_and_gradients_are_those_of_the_loop(
     assert_same_as_the_loop(hypernets, z, recurrence, z, num_steps)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 8])
 def test_chunks_change_nothing(hypernets: Pair, chunk: int, recompute: bool):
@@ -108,6 +111,7 @@ def test_a_gradient_can_be_taken_twice_from_one_graph(hypernets: Pair):
     torch.testing.assert_close(torch.autograd.grad(loss, z), first, rtol=0, atol=0)
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("used", [0, 1, 2])
 def test_an_output_that_nothing_depends_on_has_no_part_in_the_gradient(hypernets: Pair, used: int):
     z = programs(3)
@@ -143,6 +147,7 @@ def test_a_gradient_can_be_taken_with_frozen_hypernetworks(hypernets: Pair):
     torch.testing.assert_close(torch.autograd.grad(weighted(unroll(*hypernets, z, STEPS, PLAIN)), z), expected, **TIGHT)
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize(
     "rearrange",
     [
@@ -210,6 +215,7 @@ def test_autograd_sees_one_node_however_many_steps(hypernets: Pair, num_steps: i
     assert found < 50 < nodes_behind(weighted(loop(hypernets, z, PLAIN)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("recompute", [False, True])
 def test_each_product_is_taken_once(recompute: bool):
     """A guard of speed that no clock can blur: the operations of both passes, counted and derived."""
@@ -235,6 +241,7 @@ def test_each_product_is_taken_once(recompute: bool):
     assert counter.get_total_flops() == trunk + heads + recurrences + again
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("num_steps", [(3,), (2, 1, 3)])
 def test_a_tree_takes_the_fast_path_without_a_trace_of_it(

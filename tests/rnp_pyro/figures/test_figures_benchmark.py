@@ -35,6 +35,7 @@ def test_points_are_what_was_measured_and_the_line_is_the_fit():
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("lines", [[], LINES[:1], LINES])
 def test_it_prints_with_any_number_of_lines(printed, lines: list[Growth]):
     assert (printed(figures.benchmark(RATES, lines)) < 128).any()

@@ -35,6 +35,7 @@ def line(axes, label: str):
     return found.get_data()
 
 
+@pytest.mark.thorough
 def test_axes_have_units_and_limits_without_the_first_losses(printed):
     figure = training_curves(run())
     printed(figure)
@@ -54,6 +55,7 @@ def test_validation_is_marked_where_it_was_measured():
     assert values.tolist() == [120] * 4
 
 
+@pytest.mark.thorough
 def test_minutes_stand_at_the_steps_they_were_reached(printed):
     figure = training_curves(run(201))
     printed(figure)
@@ -64,6 +66,7 @@ def test_minutes_stand_at_the_steps_they_were_reached(printed):
     assert {0.0, 20.0} <= set(minutes)
 
 
+@pytest.mark.thorough
 def test_rows_as_read_from_a_file_are_the_same():
     rows = run(60)
     file = io.StringIO()
@@ -77,6 +80,7 @@ def test_rows_as_read_from_a_file_are_the_same():
         file.seek(0)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     "rows",
     [

@@ -12,6 +12,7 @@ def points(axes) -> set[tuple[float, float]]:
     return {tuple(map(float, offset)) for marks in axes.collections for offset in marks.get_offsets()}
 
 
+@pytest.mark.thorough
 def test_every_image_is_a_point_and_counted(printed):
     figure = khat(VALUES, num_particles=50)
     left, right = figure.axes
@@ -32,6 +33,7 @@ def test_colours_change_at_the_threshold():
     assert 0.7 in edges
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("values", [np.array([0.5]), np.full(3, np.nan), np.full(3, np.inf), np.zeros(0)])
 def test_few_values(printed, values: np.ndarray):
     assert printed(khat(values, num_particles=1)).std() > 0

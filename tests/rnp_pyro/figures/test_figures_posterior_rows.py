@@ -25,6 +25,7 @@ def draw(glyph: torch.Tensor, reference: Moments, guide: Moments):
     return images, posterior_intervals(images, reference, guide, ["one", "two", "three"])
 
 
+@pytest.mark.thorough
 def test_intervals_are_moments_in_the_order_of_the_references_scale(
     glyph: torch.Tensor, reference: Moments, guide: Moments, printed
 ):
@@ -59,6 +60,7 @@ def test_each_image_stands_beside_its_row(glyph: torch.Tensor, reference: Moment
         assert left.y0 < (right.y0 + right.y1) / 2 < left.y1
 
 
+@pytest.mark.thorough
 def test_text_does_not_leave_the_figure(glyph: torch.Tensor, printed):
     moments = Moments(torch.randn(1, 32), torch.rand(1, 32))
     caption = "test image 1234: r-hat 1.123, approximation gap 12.34 ± 0.12, amortization gap 12.34 ± 0.12 nats"

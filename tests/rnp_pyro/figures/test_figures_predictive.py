@@ -35,6 +35,7 @@ def test_draws_that_differ_are_outside(observed: np.ndarray):
     assert [axes.get_title(loc="left")[:2] for axes in figure.axes[1:]] == ["0%", "0%"]
 
 
+@pytest.mark.thorough
 def test_images_stand_right_side_up_beside_their_mean_and_draws(observed: np.ndarray, printed):
     drawn = np.stack([observed, 1 - observed])
     figure = posterior_predictive(observed, drawn)
@@ -52,6 +53,7 @@ def test_images_stand_right_side_up_beside_their_mean_and_draws(observed: np.nda
     assert printed(figure).std() > 0
 
 
+@pytest.mark.thorough
 def test_colour_and_bytes(printed):
     images = np.random.default_rng(0).integers(0, 2, (2, 3, 6, 5)).astype(np.uint8)
     assert printed(posterior_predictive(images, images[None].repeat(3, 0))).std() > 0

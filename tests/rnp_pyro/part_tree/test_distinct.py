@@ -101,6 +101,7 @@ def test_iou_of_a_fainter_copy_is_its_faintness(seed: int, faintness: float):
     assert soft_iou(canvas, faintness * canvas).item() == pytest.approx(faintness, rel=1e-5)
 
 
+@pytest.mark.thorough
 @FEW
 @given(SEEDS)
 def test_the_order_of_parts_does_not_matter(seed: int):

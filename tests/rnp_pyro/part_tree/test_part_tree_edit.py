@@ -78,15 +78,18 @@ def assert_same(one: TreeValue, other: TreeValue) -> None:
 # -- replace
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("path", [(), *PATHS])
 def test_replacing_a_program_by_itself_is_the_identity(tree: Tree, trees, path):
     assert_same(replace_program(tree, trees[0], path, program_of(trees[0], path)), trees[0])
 
 
+@pytest.mark.thorough
 def test_replacing_the_whole_is_the_other_tree(tree: Tree, trees):
     assert_same(replace_program(tree, trees[0], (), trees[1].parse.root), trees[1])
 
 
+@pytest.mark.thorough_after(1)
 def test_a_replaced_part_unfolds_anew_and_nothing_else_changes(tree: Tree, trees):
     """Part 2 of 3, each of 2 sub-parts of 3 strokes: of the nodes of each level the middle third changes."""
     before = trees[0]
@@ -103,12 +106,14 @@ def test_a_replaced_part_unfolds_anew_and_nothing_else_changes(tree: Tree, trees
     assert not torch.allclose(after.at(0).patch[6:12], before.at(0).patch[6:12])
 
 
+@pytest.mark.thorough
 def test_the_part_replaced_draws_its_program(tree: Tree, trees):
     """In its own frame it looks as that program does wherever it stands."""
     after = replace_program(tree, trees[0], (1,), program_of(trees[1], (2,)))
     torch.testing.assert_close(after.canvas_of(2)[1], trees[1].canvas_of(2)[2], **TIGHT)
 
 
+@pytest.mark.thorough_after(1)
 def test_values_are_never_changed(tree: Tree, trees):
     kept = {name: tensor.clone() for name, tensor in tensors(trees[0]).items()}
     replace_program(tree, trees[0], (1,), torch.randn(6))
@@ -120,6 +125,7 @@ def test_values_are_never_changed(tree: Tree, trees):
 # -- swap
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("with_pose", [False, True])
 @pytest.mark.parametrize("path", PATHS)
 def test_swapping_twice_is_the_identity(tree: Tree, trees, path, with_pose: bool):
@@ -151,6 +157,7 @@ def test_poses_are_swapped_when_asked_for(tree: Tree, trees):
     assert torch.equal(pose_of(one, (0,)), pose_of(trees[1], (2,)))
 
 
+@pytest.mark.thorough
 def test_replacing_and_swapping_agree(tree: Tree, trees):
     one, _ = swap_parts(tree, *trees, (1,))
     assert_same(one, replace(replace_program(tree, trees[0], (1,), program_of(trees[1], (1,))), assembly=one.assembly))
@@ -164,6 +171,7 @@ def test_parts_of_different_levels_are_not_swapped(tree: Tree, trees):
 # -- repose
 
 
+@pytest.mark.thorough_after(5)
 @pytest.mark.parametrize("path", PATHS)
 def test_the_same_pose_and_no_move_are_identities(trees, path):
     assert_same(repose(trees[0], path, pose_of(trees[0], path)), trees[0])
@@ -200,12 +208,14 @@ def test_a_scale_is_above_0(scale: float):
 # -- interpolate
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", [(), (1,), (0, 1)])
 def test_interpolation_begins_and_ends_at_its_ends(tree: Tree, trees, path):
     assert_same(interpolate(tree, *trees, 0.0, path), trees[0])
     assert_same(interpolate(tree, *trees, 1.0, path), replace_program(tree, trees[0], path, program_of(trees[1], path)))
 
 
+@pytest.mark.thorough
 def test_the_middle_is_the_mean_program(tree: Tree, trees):
     middle = interpolate(tree, *trees, 0.5)
     assert_same(middle, unfold_value(tree, (trees[0].parse.root + trees[1].parse.root) / 2))
@@ -232,6 +242,7 @@ def test_a_cut_is_within_what_is_left(trees, level: int):
         truncate(truncate(trees[0], 1), level)
 
 
+@pytest.mark.thorough
 def test_a_truncated_tree_can_be_edited(tree: Tree, trees):
     one, other = (truncate(value, 1) for value in trees)
     once = swap_parts(tree, one, other, (1,))
@@ -243,6 +254,7 @@ def test_a_truncated_tree_can_be_edited(tree: Tree, trees):
 # -- batches
 
 
+@pytest.mark.thorough
 def test_batched_equals_one_by_one(tree: Tree):
     batch, other = (unfold_value(tree, torch.randn(2, 6)) for _ in range(2))
     program = torch.randn(2, 6)

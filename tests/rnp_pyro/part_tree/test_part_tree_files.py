@@ -51,6 +51,7 @@ def tensors(value: TreeValue) -> list[torch.Tensor]:
     return [value.parse.root, *(tensor for nodes in value.parse.levels for tensor in vars(nodes).values())]
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_what_is_saved_comes_back_bit_for_bit(make_tree: MakeTree, path: Path, kind: dict, dtype: torch.dtype):
@@ -63,6 +64,7 @@ def test_what_is_saved_comes_back_bit_for_bit(make_tree: MakeTree, path: Path, k
         assert found.assembly.num_steps == value.assembly.num_steps
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_without_patches_the_tree_decodes_them(make_tree: MakeTree, path: Path, kind: dict):
     tree = make_tree(**kind)
@@ -96,6 +98,7 @@ def test_numbers_are_as_short_as_they_can_be(make_tree: MakeTree):
     assert json.dumps(tree_to_json(value)["root"]["z"]) == "[0.1, 0.2, 0.3, -1e-07, 5.0, 0.0625]"
 
 
+@pytest.mark.thorough
 def test_a_batch_and_nan_are_refused(tree: Tree, value: TreeValue, path: Path):
     with pytest.raises(UserError, match=r"expected one tree to write, got a batch of \[2\]"):
         save_tree(unfold_value(tree, torch.randn(2, 6)), path)
@@ -105,6 +108,7 @@ def test_a_batch_and_nan_are_refused(tree: Tree, value: TreeValue, path: Path):
     assert not path.exists()
 
 
+@pytest.mark.thorough
 def test_a_crash_leaves_the_older_file(value: TreeValue, path: Path, monkeypatch: pytest.MonkeyPatch):
     path.write_text("older")
 
@@ -130,6 +134,7 @@ def refused(path: Path, tree: Tree | None = None) -> str:
     return message
 
 
+@pytest.mark.thorough
 def test_what_is_no_json(path: Path):
     assert "No such file" in refused(path)
     assert "directory" in refused(path.parent)
@@ -139,6 +144,7 @@ def test_what_is_no_json(path: Path):
         refused(path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("content", ["[]", "3", "null", "{}", '{"format": "other"}', '"rnp-pyro tree"'])
 def test_json_that_is_no_tree(path: Path, content: str):
     path.write_text(content)
@@ -184,6 +190,7 @@ DAMAGE: list[tuple[str, Any, str]] = [
 ]
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize(
     ("where", "what", "expected"), DAMAGE, ids=lambda item: "missing" if item is MISSING else str(item)[:40]
 )
@@ -206,6 +213,7 @@ def test_a_file_without_patches_needs_its_tree(value: TreeValue, path: Path):
     assert "give the run that made it" in refused(path)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [

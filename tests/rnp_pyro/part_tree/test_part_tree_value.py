@@ -27,6 +27,7 @@ def tree(request, make_tree: MakeTree, randomise) -> Tree:
     return made
 
 
+@pytest.mark.thorough_after(2)
 @torch.no_grad()
 def test_a_value_folds_as_its_tree_does(tree: Tree):
     parse = tree.unfold(torch.randn(3, 6))
@@ -37,6 +38,7 @@ def test_a_value_folds_as_its_tree_does(tree: Tree):
         assert torch.equal(one, other)
 
 
+@pytest.mark.thorough_after(2)
 @torch.no_grad()
 def test_one_of_a_batch_is_the_same_tree(tree: Tree):
     value = tree_value(tree, tree.unfold(torch.randn(3, 6)))
@@ -55,6 +57,7 @@ def test_canvases_of_nodes_paste_to_the_canvas_above(make_tree: MakeTree):
     assert torch.equal(value.canvas_of(0), value.at(0).patch)
 
 
+@pytest.mark.thorough_after(2)
 @torch.no_grad()
 def test_patches_are_functions_of_the_parents_program_and_the_latent(tree: Tree):
     """What the engine decoded as it went along is decoded again from the latents alone."""
@@ -71,6 +74,7 @@ def test_a_path_leads_to_a_node(make_tree: MakeTree):
     assert [position(value, (part, sub)) for part in range(2) for sub in range(3)] == [(0, place) for place in range(6)]
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("path", [(), (2,), (-1,), (0, 3), (0, 0, 0)])
 def test_what_is_no_path_is_refused(make_tree: MakeTree, path: tuple[int, ...]):
     value = tree_value(tree := make_tree(num_steps=(2, 3)), tree.unfold(torch.randn(6)))

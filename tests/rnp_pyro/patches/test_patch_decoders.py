@@ -87,6 +87,7 @@ def test_a_decoder_with_parameters_is_refused(make_tree: MakeTree, tiny_config: 
         Tree(tree.hypernets, tree.assembly, tree.pose_limits, Learned())
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("name", PATCH_DECODERS)
 def test_the_fast_path_gives_the_loops_gradients(make_tree: MakeTree, name: str, recompute: bool):
@@ -101,6 +102,7 @@ def test_the_fast_path_gives_the_loops_gradients(make_tree: MakeTree, name: str,
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", PATCH_DECODERS)
 @pytest.mark.parametrize("ink", [None, 0.01, 0.1, 0.3])
 def test_patches_start_as_bright_as_the_images(tiny_config: MakeConfig, name: str, ink: float | None):
@@ -130,6 +132,7 @@ def test_ink_that_is_no_brightness_is_refused(tiny_config: MakeConfig, ink: floa
         build_tree(tiny_config(ink=ink), 6, (1, 12, 12))
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", PATCH_DECODERS)
 @pytest.mark.parametrize("way", [None, mean], ids=["fast", "loop"])
 def test_programs_that_ran_away_stay_finite_and_so_do_their_gradients(make_tree: MakeTree, name: str, way: Any):

@@ -74,12 +74,14 @@ DRAWINGS = {
 }
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_seven_is_a_seven(tmp_path: Path, name: str):
     DRAWINGS[name].save(tmp_path / "a.png")
     check_seven(read(tmp_path / "a.png"))
 
 
+@pytest.mark.thorough
 def test_a_jpeg_and_sixteen_bits(tmp_path: Path):
     image = seven((400, 300), 150, 60, 160, 14)
     image.save(tmp_path / "a.jpg", quality=80)
@@ -88,6 +90,7 @@ def test_a_jpeg_and_sixteen_bits(tmp_path: Path):
     check_seven(read(tmp_path / "b.png"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shade", [0, 255])
 def test_strokes_on_transparent(tmp_path: Path, shade: int):
     strokes = np.full((300, 300, 4), shade, np.uint8)
@@ -98,6 +101,7 @@ def test_strokes_on_transparent(tmp_path: Path, shade: int):
     assert note.startswith("dark ink" if shade == 0 else "bright ink")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [(400, 300), (3000, 2200)])
 def test_a_turned_photograph_is_put_upright(tmp_path: Path, size: tuple[int, int]):
     """Large ones are made smaller first, which must not lose the orientation."""
@@ -111,6 +115,7 @@ def test_a_turned_photograph_is_put_upright(tmp_path: Path, size: tuple[int, int
     check_seven(read(tmp_path / "a.png"))
 
 
+@pytest.mark.thorough
 def test_coloured_ink_on_coloured_paper(tmp_path: Path):
     ink = np.asarray(seven((400, 300), 150, 60, 160, 14))[..., None] / 255
     for colour in ((30, 50, 200), (200, 40, 40), (30, 140, 40)):
@@ -137,6 +142,7 @@ def test_the_note_says_what_was_done(tmp_path: Path):
     assert note.endswith("of 400x300 pixels, strokes thickened, scaled and centred in 28x28")
 
 
+@pytest.mark.thorough
 def test_mnist_itself_stays_nearly_as_it_is(tmp_path: Path):
     """Thin strokes grow a little, and edges move by half a pixel: of the digits' own energy, a third."""
     changes = []

@@ -194,6 +194,7 @@ def test_truncated(tmp_path, kind, share):
     refused(path)
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=150)
 @given(st.sampled_from(["PNG", "JPEG"]), st.data())
 def test_damaged_bytes_are_refused_or_harmless(tmp_path_factory, kind, data):
