@@ -57,7 +57,7 @@ def train_judge(data: ImageData, steps: int, seed: int) -> Judge:
     """Train a classifier of the data's classes, or where there are none of four quarter turns; a function of the seed.
 
     Args:
-        data: Trained on its training images, measured on its test images.
+        data: Trained on its training images, measured on its test images, or where these are of other classes on validation images.
         steps: Of 64 images.
         seed: Of weights and batches.
     """
@@ -66,6 +66,8 @@ def train_judge(data: ImageData, steps: int, seed: int) -> Judge:
     test, test_labels = (data.test, data.test_labels) if labelled else _turned(data.test)
     assert labels is not None
     assert test_labels is not None
+    if data.validation_labels is not None and not set(test_labels.tolist()) <= set(labels.tolist()):
+        test, test_labels = data.validation, data.validation_labels  # the test's classes are others, as Omniglot's
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Classifier(data.image_shape, 1 + int(max(labels.max(), test_labels.max())))
