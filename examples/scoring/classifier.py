@@ -57,7 +57,8 @@ def train_judge(data: ImageData, steps: int, seed: int) -> Judge:
     """Train a classifier of the data's classes, or where there are none of four quarter turns; a function of the seed.
 
     Args:
-        data: Trained on its training images, measured on its test images, or where these are of other classes on validation images.
+        data: Trained on its training images, measured on test images, or on validation images where the
+            test has other classes.
         steps: Of 64 images.
         seed: Of weights and batches.
     """
