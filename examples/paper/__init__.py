@@ -5,7 +5,7 @@ Trains what the figure needs and is not there yet, measures, and draws.
 
 from collections.abc import Sequence
 
-from examples.paper.config import FIGURES, SCALES, PaperConfig
+from examples.paper.config import FIGURES, SCALES, PaperConfig, check
 from examples.shared.cli import make_parser, read_options
 
 DESCRIPTION = (
@@ -26,6 +26,7 @@ def command(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--scale", type=str, default="cpu", help=f"One of {', '.join(SCALES)}.")
     config = read_options(parser, PaperConfig, arguments)
+    check(config)
     from examples.paper.make import main  # seconds of imports, which --help need not wait for
 
     main(config)
