@@ -76,14 +76,16 @@ def _is_text(node: ast.AST) -> bool:
 
 def planned(plans: Sequence[RunPlan], seeds: Sequence[int], folder: Path, data_dir: str | None) -> list[Planned]:
     """Read the settings of runs for each seed, those first that others start from."""
-    parser, found = config_parser("train_svi", ""), dict[tuple[str, int], Planned]()
+    parser, found, places = config_parser("train_svi", ""), dict[tuple[str, int], Planned](), dict[str, Path]()
     for plan in plans:
         config, _, _ = parse_config(parser, [*plan.options, *([f"--data_dir={data_dir}"] if data_dir else [])])
         for seed in seeds:
             source = found[plan.init, seed].path if plan.init else None
-            told = {**asdict(config), "data_dir": None, "seed": seed, "init": source and source.name}
+            told = {**asdict(config), "data_dir": None, "seed": seed, "init": source and source.name[-10:]}
             text = json.dumps([told, plan.init_parts, code_version()], sort_keys=True)
-            path = folder / f"{plan.name}-seed{seed}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+            key = hashlib.sha256(text.encode()).hexdigest()[:10]
+            # Two figures may name one run differently: it is trained once.
+            path = places.setdefault(key, next(folder.glob(f"*-{key}"), folder / f"{plan.name}-seed{seed}-{key}"))
             own = replace(
                 config,
                 seed=seed,
@@ -101,7 +103,7 @@ def train_all(runs: Sequence[Planned], jobs: int) -> None:
     Raises:
         KeyboardInterrupt: If the user stopped; what was trained is kept, and the same command goes on from there.
     """
-    waiting = [one for one in runs if not one.stands]
+    waiting = list({one.path: one for one in runs if not one.stands}.values())
     for number, one in enumerate(waiting, start=1):
         print(f"to train, {number} of {len(waiting)}: {one.path.name}", flush=True)
     while waiting:
