@@ -1,14 +1,17 @@
 """The flat baseline: a convolutional variational autoencoder, with the guides and the encoder of the RNP."""
 
+from math import prod
+
 import pyro
 import torch
 from pyro.distributions import Normal
 from pyro.nn import PyroModule
 
 from models.likelihood import Likelihood, build_likelihood
-from rnp_pyro.config import ModelConfig
+from rnp_pyro.config import ModelConfig, TreeConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.networks import ConvDecoder
+from rnp_pyro.networks import ConvDecoder, StampDecoder
+from rnp_pyro.patches.primitives import load, names
 from rnp_pyro.programs import check_images, unique_name
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.sites import IMAGE
@@ -18,11 +21,12 @@ class VAE(PyroModule):
     """p(x, z) = N(z; 0, I) p(x | decoder(z)) (Kingma & Welling 2014).
 
     Args:
-        decoder: From latents to pixels before their activation, a sigmoid.
+        decoder: From latents to pixels before their activation, a sigmoid; with ``patch_decoder primitives`` one
+            that stamps the tree's fixed images and draws nothing else.
         likelihood: Distribution of an image given its canvas.
     """
 
-    def __init__(self, decoder: ConvDecoder, likelihood: Likelihood) -> None:
+    def __init__(self, decoder: ConvDecoder | StampDecoder, likelihood: Likelihood) -> None:
         super().__init__(unique_name("vae"))
         self.decoder = decoder
         self.likelihood = likelihood
@@ -49,5 +53,18 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> VAE:
         raise UserError(f"the vae has no nodes: expected --model.node_latents none, got {config.node_latents}")
     if config.latent_size < 1:
         raise UserError(f"latent_size must be at least 1, got {config.latent_size}")
-    decoder = ConvDecoder(config.latent_size, image_shape)
+    if config.tree.patch_decoder == "primitives":
+        decoder = StampDecoder(config.latent_size, image_shape, _stamps(config.tree, image_shape))
+    else:
+        decoder = ConvDecoder(config.latent_size, image_shape)
     return VAE(decoder, build_likelihood(config, image_shape))
+
+
+def _stamps(config: TreeConfig, image_shape: tuple[int, int, int]) -> Float[Tensor, "K C p p"]:
+    """Load the primitives of a tree as large as its largest leaves are on the image."""
+    if not names(config):
+        raise UserError("primitives must name at least 1 image, got none")
+    limits = config.scale_limits * len(config.num_steps) if len(config.scale_limits) == 1 else config.scale_limits
+    share = prod(largest for _, largest in limits)
+    size = max(3, round(share * max(image_shape[1:])))
+    return torch.stack([load(name, size, image_shape[0]) for name in names(config)])

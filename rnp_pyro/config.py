@@ -98,7 +98,7 @@ class ModelConfig:
             pose, or pasted, the parts pasted together against the whole image.
         node_latents: What is random at every node besides the root's latent: none (the paper), the part's state, its
             action, or both; the vae has none.
-        tree: The recursive neural program; the vae ignores it.
+        tree: The recursive neural program; of it the vae takes patch_decoder primitives alone, to stamp nothing else.
     """
 
     name: str = "rnp"
@@ -225,6 +225,8 @@ class Config:
             dark ink on a bright ground.
         white: The value of your own images' pixels that counts as white; full: the largest of their type; auto: the
             same, or the largest that occurs where that is far less, as in masks of 0 and 1.
+        classes: Classes to train and test on, by name, with commas between; default: all.
+        classes_out: Classes to leave out, in the same way.
         run: Directory to write; default: runs/PRESET-DATE-TIME. It must not exist.
         seed: Seed of weights, batches and noise.
         init: Run whose trained weights this one starts from, wherever name and shape agree; trees may differ in depth.
@@ -242,6 +244,8 @@ class Config:
     splits: Splits = "named"
     invert: bool | Literal["auto"] = "auto"
     white: float | Literal["auto", "full"] = "auto"
+    classes: str | None = None
+    classes_out: str | None = None
     run: str | None = None
     seed: int = 0
     init: str | None = None

@@ -6,6 +6,7 @@ No batch statistics anywhere: an image's code must not depend on the batch that 
 from itertools import pairwise
 from math import prod
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -125,6 +126,48 @@ class ConvDecoder(nn.Module):
             if stride == 2:
                 features = F.interpolate(features, scale_factor=2.0, mode="nearest")
         return self.to_pixels(features)[..., :height, :width].reshape(*z.shape[:-1], *self.image_shape)
+
+
+class StampDecoder(nn.Module):
+    """A flat decoder that can only stamp fixed images, the baseline of figure 1b: how much of each, and where.
+
+        ink = 1 - exp(-sum_k map_k * stamp_k - leak),  maps from a :class:`ConvDecoder`, above 0
+
+    Stamps add up like rare drops of ink, so that pixels stay within [0, 1]. They are neither turned nor scaled: the
+    recursive program places the same images by any pose.
+
+    Args:
+        latent_size: |z|.
+        image_shape: Channels, rows and columns of the images.
+        stamps: What may be stamped, in [0, 1]; saved with the weights.
+    """
+
+    stamps: Tensor
+    num_levels = 0
+
+    def __init__(self, latent_size: int, image_shape: tuple[int, int, int], stamps: Float[Tensor, "K C p p"]) -> None:
+        super().__init__()
+        self.latent_size, self.image_shape = latent_size, image_shape
+        self.maps = ConvDecoder(latent_size, (len(stamps), *image_shape[1:]))
+        self.register_buffer("stamps", stamps)
+
+    @property
+    def root_site(self) -> str:
+        """Name of the latent's sample site."""
+        return root_site(self.num_levels)
+
+    def forward(self, z: Latent) -> Canvas:
+        """Map latents to pixels before a sigmoid."""
+        maps = F.softplus(flatten_batch(self.maps(z), 3) - STAMP_START)
+        _, rows, columns = self.image_shape
+        side = self.stamps.shape[-1]
+        drops = F.conv_transpose2d(maps, self.stamps)[..., side // 2 :, side // 2 :][..., :rows, :columns]
+        ink = (drops + STAMP_LEAK).clamp(max=STAMP_MOST)
+        return torch.log(torch.expm1(ink)).reshape(*z.shape[:-1], *self.image_shape)
+
+
+STAMP_START, STAMP_LEAK, STAMP_MOST = 4.0, 1e-4, 20.0
+"""Maps start at 0.02; ink that is nowhere has a gradient; and no pixel's logit overflows."""
 
 
 def keep_variance(layer: nn.Module) -> nn.Module:

@@ -70,7 +70,9 @@ def test_broken_links_are_found(tmp_path):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_exist(page: Path):
     named = set(COMMAND.findall(text_of(page))) - {f"examples.{one}" for one in NOT_YET}
-    assert [one for one in sorted(named) if not (ROOT / (one.replace(".", "/") + ".py")).is_file()] == []
+    places = {one: ROOT / one.replace(".", "/") for one in named}
+    files = {one: (place.with_name(f"{place.name}.py"), place / "__main__.py") for one, place in places.items()}
+    assert [one for one in sorted(files) if not any(file.is_file() for file in files[one])] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -23,8 +23,9 @@ def main() -> None:
 
 def verbs() -> dict[str, str]:
     """List the commands by name, each with what its file says that it does; nothing is imported."""
-    files = sorted(COMMANDS.glob("*.py"))
-    sources = {file.stem: file.read_text(encoding="utf-8") for file in files}
+    files = {file.stem: file for file in sorted(COMMANDS.glob("*.py"))}
+    folders = {file.parent.name: file.parent / "__init__.py" for file in sorted(COMMANDS.glob("*/__main__.py"))}
+    sources = {name: file.read_text(encoding="utf-8") for name, file in (files | folders).items()}
     return {name: _summary(source) for name, source in sources.items() if "\ndef command(" in source}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from rnp_pyro.api.record import DataRecord, differences, read_record, record_of, was_trained_on, write_record
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, load_images
+from rnp_pyro.data.classes import choose_classes
 from rnp_pyro.data.image_data import join_splits, split_fields
 from rnp_pyro.errors import UserError
 
@@ -34,7 +35,7 @@ def load_data(config: Config, data: str | None = None, data_dir: str | None = No
             "to rnp_pyro.load(RUN).evaluate(images)"
         )
     try:
-        return load_images(
+        loaded = load_images(
             name,
             data_dir=config.data_dir if data_dir is None else data_dir,
             image_size=config.image_size,
@@ -43,6 +44,7 @@ def load_data(config: Config, data: str | None = None, data_dir: str | None = No
             white=config.white,
             splits=config.splits,
         )
+        return choose_classes(loaded, config.classes, config.classes_out)
     except UserError as error:
         if data is not None or not config.data.startswith("folder:"):
             raise

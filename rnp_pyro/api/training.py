@@ -146,7 +146,7 @@ def train_run(
         if fabric.is_global_zero:
             for note in data.notes:
                 print(f"note: {note}", file=sys.stderr)
-            for line in started.lines() if started is not None else []:
+            for line in started.lines() if started is not None and not silent else []:
                 print(line, file=sys.stderr)
         validation = pair.prepare_fixed(data.validation[: config.train.validation_images])
         task = Task(pair.model, pair.amortized, data.train, validation, pair.prepare, config.seed, pair.refinement)

@@ -71,6 +71,20 @@ COMMANDS = {
     ),
     "sample": Command(run=("{run}",), rest=("--num=1",), folder="--out"),
     "tiny_rnp": Command(rest=("--steps=2",), files={"--out": "x.png"}),
+    "interpolate": Command(
+        run=("{run}",),
+        rest=("--images=8", "--clusters=2", "--pairs=1", "--steps=3", "--particles=2"),
+        folder="--out",
+        parts=True,
+    ),
+    "score_samples": Command(run=("{run}",), rest=("--num=8", "--steps=1"), files={"--json": "x.json"}),
+    "topography": Command(run=("{run}",), rest=("--images=8", "--clusters=2"), folder="--out", parts=True),
+    "transfer": Command(
+        run=("{run}",),
+        rest=("--new=mnist-sample", "--counts", "1", "--steps=1", "--images=2"),
+        folder="--out",
+        goes_on=True,
+    ),
     "train_svi": Command(run=("--resume", "{run}"), opens=False),
 }
 """Each command; a new one needs a row."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from pyro import poutine
+from pyro.infer import Trace_ELBO
 
 from models import MODELS
 from rnp_pyro.config import ModelConfig
@@ -53,3 +54,20 @@ def test_colour_images_are_decoded_in_colour(make_pair: MakePair):
 def test_an_empty_latent_is_refused():
     with pytest.raises(UserError, match="latent_size must be at least 1, got 0"):
         MODELS["vae"](ModelConfig(name="vae", latent_size=0), (1, 12, 12))
+
+
+def test_stamps_are_all_that_it_draws(make_pair, images):
+    """A single stamp on black, wherever there is ink; and it trains."""
+    model, guide = make_pair("vae", tree={"patch_decoder": "primitives", "primitives": ("line", "dot")})
+    decoder = model.decoder
+    assert decoder.stamps.shape[:2] == (2, 1)
+    with torch.no_grad():
+        decoder.maps.to_pixels.weight.zero_()
+        decoder.maps.to_pixels.bias.fill_(-50.0)
+        assert torch.sigmoid(decoder(torch.randn(3, 6))).max() < 1e-3
+        decoder.maps.to_pixels.bias.fill_(3.0)
+        inked = torch.sigmoid(decoder(torch.randn(2, 6)))
+    assert 0 <= inked.min() < inked.max() < 1
+    loss = Trace_ELBO().differentiable_loss(model, guide, images)
+    loss.backward()
+    assert any(one.grad.abs().sum() > 0 for one in decoder.maps.parameters())

@@ -33,7 +33,7 @@ def test_help_lists_every_command(monkeypatch, capsys):
         status, out, err = rnp(monkeypatch, capsys, *arguments)
         assert (status, err) == (0, "")
         files = [file for file in (ROOT / "examples").glob("*.py") if "__main__" in file.read_text()]
-        assert {file.stem for file in files} | {"train"} == {
+        assert {file.stem for file in files} | {"train", "paper"} == {
             line.split()[0] for line in out.splitlines() if line[:2] == "  "
         }
         assert all(len(line.split()) > 2 for line in out.splitlines() if line[:2] == "  ")

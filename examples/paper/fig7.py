@@ -1,0 +1,65 @@
+"""Figure 7: three levels on pairs of digits, and the same model cut off above, on single digits.
+
+Attend, infer, repeat (AIR) is not beside it yet.
+"""
+
+from collections.abc import Sequence
+from math import pi
+
+from examples.paper.arms import ROOT
+from examples.paper.measures import masks_of, quality, rand_index
+from examples.paper.pictures import parse_rows, reconstructions
+from examples.paper.plan import Context, Experiment, Made, Row, RunPlan, Scale, Trained
+from rnp_pyro import figures
+
+TURNED = f"--model.tree.rotation_limit={pi:.8f}"
+PARTS = "[0.2,0.5]"
+WHOLES = "[0.4,0.8]"
+"""A digit's size on the image: the pairs' digits are 1.5 times smaller than it."""
+
+
+def plan(scale: Scale) -> Sequence[RunPlan]:
+    """Return three levels, two with as many leaves, and what single digits are drawn with."""
+    small = scale.name == "smoke"
+
+    def canvases(*sizes: int) -> tuple[str, ...]:
+        return () if small else (f"--model.tree.canvas_sizes={list(sizes)}", "--model.tree.patch_size=8")
+
+    three = ("--model.tree.num_steps=[2,4,4]", f"--model.tree.scale_limits=[{WHOLES},{PARTS},{PARTS}]", TURNED, *ROOT)
+    two = ("--model.tree.num_steps=[8,4]", f"--model.tree.scale_limits=[{PARTS},{PARTS}]", TURNED, *ROOT)
+    cut = ("--model.tree.num_steps=[4,4]", f"--model.tree.scale_limits=[{PARTS},{PARTS}]", TURNED, *ROOT, *canvases(12))
+    only = "--train.only=guide"
+    return [
+        RunPlan("pairs-three", scale.options("pairs", "long", *three, *canvases(20, 12))),
+        RunPlan("pairs-two", scale.options("pairs", "long", *two, *canvases(12))),
+        RunPlan("digits-cut", scale.options("mnist", "main", *cut, only), "pairs-three", "model"),
+        RunPlan("digits-direct", scale.options("mnist", "main", *cut)),
+        RunPlan("digits-random", scale.options("mnist", "main", *cut, only)),
+    ]
+
+
+def make(runs: Trained, context: Context) -> Made:
+    """Measure errors, and whether the root's two parts are the two digits."""
+    rows = []
+    for name, told in (("pairs-three", "a. three levels, 2 x 4 x 4"), ("pairs-two", "a. two levels, 8 x 4")):
+        row = quality(told, runs[name], context)
+        found = []
+        for run in runs[name]:
+            images = run.data.test[: context.scale.images]
+            found.append(rand_index(run, images, masks_of(run, len(images))))
+        rows.append(Row(row.name, {**row.values, "adjusted Rand index": found}))
+    for name, told in (
+        ("digits-cut", "b. cut to two levels, new encoder"),
+        ("digits-direct", "b. two levels trained directly"),
+        ("digits-random", "b. random decoder, frozen"),
+    ):
+        rows.append(quality(told, runs[name], context, nats=False))
+    drawn = [
+        *parse_rows(runs["pairs-three"][0], 5, "a. pairs of digits: the root's two parts, and each one's own parts"),
+        *parse_rows(runs["digits-cut"][0], 3, "b. single digits by the lower two levels"),
+        *reconstructions(runs["digits-direct"][0], 6, "the same tree trained directly"),
+    ]
+    return Made(rows, figures.panels(drawn))
+
+
+EXPERIMENT = Experiment("Figure 7: three levels, and two of them alone", plan, make)
