@@ -43,7 +43,11 @@ class MetricsFile:
         for row in kept:
             self._is_new(row)
         self.waiting: list[Mapping[str, Any]] = []
-        write_atomically(path, lambda temporary: temporary.write_bytes(self._text(kept, header=True)) and None)
+
+        def write(temporary: Path) -> None:
+            temporary.write_bytes(self._text(kept, header=True))
+
+        write_atomically(path, write)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row; missing columns stay empty.

@@ -74,8 +74,8 @@ def cluster(programs: Float[Tensor, "N Z"], count: int, seed: int) -> Clusters:
     from sklearn.cluster import KMeans  # takes a second to import
 
     points = programs.double().numpy()
-    found = KMeans(min(count, len(np.unique(points, axis=0))), n_init=4, random_state=seed).fit(points)
-    order = np.argsort(-np.bincount(found.labels_), kind="stable")
+    found = KMeans(min(count, len(np.unique(points, axis=0))), n_init=4, random_state=seed).fit(points)  # pyright: ignore[reportArgumentType]
+    order = np.argsort(-np.bincount(np.asarray(found.labels_)), kind="stable")
     rank = np.argsort(order)
     centres = found.cluster_centers_[order]
     members = []

@@ -29,7 +29,7 @@ PUBLIC = {
 def scale_of(name: str, out: Path) -> Scale:
     """Return a scale; smoke makes its images in the folder."""
     if name == "smoke":
-        steps = dict.fromkeys(("short", "half", "main", "long"), ("--train.steps=3",))
+        steps: dict[str, tuple[str, ...]] = dict.fromkeys(("short", "half", "main", "long"), ("--train.steps=3",))
         return Scale(name, make_data(out / "made"), TINY, steps, 12, 16, 4, 2, (1, 4), 3)
     if name == "cpu":
         # Equal minutes on equal cores: baselines get the same. docs/results.md counts the hours.

@@ -52,7 +52,8 @@ class RunObserver:
         self.board = None if self.run is None else self._tensorboard(self.run)
         # On a terminal and in a notebook a bar; elsewhere (a log file) one line per validation.
         self.bar = tqdm(total=1.0, bar_format=BAR, disable=hide_bar(self.silent))
-        self.stopped, self.signal, self.ends_at_once = False, None, False
+        self.stopped, self.ends_at_once = False, False
+        self.signal: int | None = None
 
     def row(self, row: dict[str, float]) -> None:
         """Append a row to metrics.csv, and show it; that of a validation when the checkpoint has been saved."""
