@@ -93,4 +93,4 @@ def _way_on(name: str) -> str:
         kind = "folder" if path.is_dir() else "array" if path.is_file() and path.suffix in (".npy", ".npz") else None
     except OSError:  # no name of a file at all, such as one too long
         return ""
-    return f": name it as {kind}:{name}" if kind else ""
+    return f": name it as {kind}:{name}" if kind and name else ""

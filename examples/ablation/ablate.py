@@ -11,6 +11,7 @@ from typing import Any
 from examples import train_svi
 from examples.ablation.config import AblateConfig
 from examples.ablation.plan import Plan, Variant, make_plan, read
+from examples.ablation.ranking import Curve, ranking_lines
 from examples.ablation.table import by_variant, table
 from examples.evaluation import evaluate
 from examples.evaluation.config import MOST_PARTICLES, EvaluateConfig
@@ -78,6 +79,7 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
         raise UserError("none of the runs could be trained and evaluated: " + "; ".join(failed))
     _write(results, plan, failed, config, out)
     print(table(results, config.particles))
+    print("\n".join(ranking_lines(_curves(results))))
     print(f"wrote {out / RESULTS}, {out / TABLE} and {out / FIGURE}")
     return results
 
@@ -152,13 +154,17 @@ def _write(
     about = {"settings": asdict(config), "left_out": plan.left_out, "versions": versions(), "git_commit": git_commit()}
     write_json(out / RESULTS, {**about, "failed": list(failed), "results": list(results)})
     write_text(out / TABLE, table(results, config.particles) + "\n")
-    curves = {
+    figures.save(figures.ablation(_curves(results)), out / FIGURE)
+
+
+def _curves(results: Sequence[dict[str, Any]]) -> dict[str, list[Curve]]:
+    """Read each variant's runs' curves, the best variant's first."""
+    return {
         " ".join(group[0]["choices"].values()): [_curve(one["run"]) for one in group] for group in by_variant(results)
     }
-    figures.save(figures.ablation(curves), out / FIGURE)
 
 
-def _curve(run: str) -> tuple[list[float], list[float]]:
+def _curve(run: str) -> Curve:
     """Read seconds and validation bounds of a run."""
     rows = [row for row in read_metrics(Path(run) / METRICS) if row["validation_neg_elbo"]]
     return [float(row["seconds"]) for row in rows], [float(row["validation_neg_elbo"]) for row in rows]

@@ -41,7 +41,7 @@ def write(tmp_path: Path):
 
 
 def test_the_presets():
-    assert preset_names() == ["authors-mnist", "mnist", "paper-mnist", "quickstart", "root-only"]
+    assert preset_names() == ["authors-mnist", "mnist", "paper-mnist", "paper-omniglot", "quickstart", "root-only"]
 
 
 CLOSED = replace(Config(), train=replace(Config().train, objective="analytic_kl"))

@@ -476,7 +476,7 @@ def test_a_gradient_that_is_not_finite_stops_the_run(make_run):
     before = run.weights
     with pytest.raises(UserError, match=r"the gradient is not finite \((nan|inf)\) at step 0$") as caught:
         run.train(steps=6)
-    assert caught.value.options == "--train.learning_rate 0.00015"
+    assert caught.value.options == "--train.learning_rate 0.0003"
     assert_same(run.state["weights"], before)
     assert [state["step"] for state in run.observer.states] == [0]
 
@@ -487,14 +487,14 @@ def test_an_explosion_stops_the_run(make_run):
     with pytest.raises(UserError, match="is not finite") as caught:
         run.train(steps=50, learning_rate=1e30, lr_warmup=0.0)
     assert "\n" not in str(caught.value)
-    assert caught.value.options == "--train.learning_rate 0.0015"
+    assert caught.value.options == "--train.learning_rate 0.003"
     assert run.state["step"] == 0, "what is saved is from before the weights ran away"
-    assert make_run().train(run.state, steps=6, learning_rate=0.0015).outcome.finished
+    assert make_run().train(run.state, steps=6, learning_rate=0.003).outcome.finished
 
 
 @pytest.mark.parametrize(
     ("rate", "options"),
-    [(1.0, "--model.tree.compress true --train.learning_rate 0.0015"), (0.001, "--model.tree.compress true")],
+    [(1.0, "--model.tree.compress true --train.learning_rate 0.003"), (0.001, "--model.tree.compress true")],
 )
 def test_what_helps_against_numbers_that_run_away(make_run, rate, options):
     run = make_run()
