@@ -15,7 +15,7 @@ VENV := -m venv --clear $(if $(SYSTEM),--system-site-packages)
 # One stamp per interpreter and kind: another PYTHON or SYSTEM makes a new environment.
 NAME := $(notdir $(PYTHON))$(if $(SYSTEM),-system)
 
-.PHONY: help train test test-fast test-slow check format clean
+.PHONY: help train test test-fast test-slow test-faults check format clean
 
 help:
 	@echo "make train   train the quickstart recursive neural program (ARGS='--train.minutes 1' adds options)"
@@ -29,6 +29,7 @@ help:
 	@echo "  make test-fast  unmarked: each file's laws (under a minute); the same as pytest alone"
 	@echo "  make test       and thorough: what trains, starts a process or takes over 0.3 s"
 	@echo "  make test-slow  slow alone: the full matrix of choices and long checks (an hour)"
+	@echo "  make test-faults  of these: kills, signals, full disks, spoilt files, two processes; prints how many"
 	@echo "ARGS passes options on: make test ARGS=tests/guides; WORKERS=0 runs in one process, for --pdb"
 
 .venv/.runtime-$(NAME): pyproject.toml
@@ -52,6 +53,9 @@ test-fast: .venv/.dev-$(NAME)
 
 test-slow: .venv/.dev-$(NAME)
 	$(TEST) -m slow $(ARGS)
+
+test-faults: .venv/.dev-$(NAME)
+	$(BIN)/python -m pytest -m "faults or fuzz or distributed" $(ARGS)
 
 check: .venv/.dev-$(NAME)
 	$(BIN)/ruff format --check .

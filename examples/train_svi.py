@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
 
 from jsonargparse import ArgumentParser
 
-from examples.shared.cli import run_command
+from examples.shared.cli import interrupted_silently, run_command
 from examples.shared.memory import keep_freed_memory
 from rnp_pyro.api.settings import config_parser, parse_config, take_option, takes
+from rnp_pyro.api.telling import tell
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
 
@@ -40,33 +42,40 @@ def main(config: Config, resume: Path | None = None) -> Path:
 
     Raises:
         UserError: If anything does not fit; nothing is written then, unless training itself went wrong.
+        SystemExit: If training was asked to stop, with 128 and the signal's number.
     """
-    from rnp_pyro.api.data import load_data  # torch, Pyro and Fabric: seconds, which --help need not wait for
-    from rnp_pyro.api.training import train_run
+    with interrupted_silently():
+        from rnp_pyro.api.data import load_data  # torch, Pyro and Fabric: seconds, which --help need not wait for
+        from rnp_pyro.api.training import train_run
 
     keep_freed_memory()
     path = resume or Path(config.run or new_run_name(config.model.name))
     trained = train_run(config, load_data(config), path, resume=resume is not None)
     outcome, found = trained.outcome, trained.summary
+    again = f"python -m examples.train_svi --resume {path}"
     if found is not None:
         distinct = "" if found["distinct_parts"] is None else f", distinct parts {found['distinct_parts']:.3f}"
-        print(
+        tell(
             f"test: -ELBO {found['neg_elbo']:.2f} nats per image (reconstruction {found['reconstruction']:.2f}, "
             f"KL {found['kl']:.2f}), squared error {found['mse']:.4f} per pixel{distinct}"
         )
-        print(f"{outcome.steps} steps, {outcome.seconds / 60:.1f} minutes, {outcome.images_per_second:.0f} images/s")
-        print(f"run directory: {path}")
-        print("figures: " + " ".join(str(figure) for figure in trained.figures))
-        if trained.stopped:  # asked to stop in the last step: nothing is left of this run, but of what is around it
-            raise KeyboardInterrupt
-    elif trained.first and not outcome.finished:
-        print(f"stopped at step {outcome.steps}; continue with: python -m examples.train_svi --resume {path}")
+        tell(f"{outcome.steps} steps, {outcome.seconds / 60:.1f} minutes, {outcome.images_per_second:.0f} images/s")
+        tell(f"run directory: {path}")
+        tell("figures: " + " ".join(str(figure) for figure in trained.figures))
+    elif trained.first and trained.interrupted:
+        tell(f"stopped at step {outcome.steps}; continue with: {again}")
+    if trained.unwritten:
+        raise UserError(
+            f"not all of the run is kept: {'; '.join(trained.unwritten)}: make room, then continue with {again}"
+        )
+    if trained.interrupted:
+        raise SystemExit(trained.exit_status)
     return path
 
 
 def new_run_name(kind: str) -> str:
-    """Name a run directory after a preset, or a model, and the time."""
-    return f"runs/{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+    """Name a run directory after a preset, or a model, and the time; by chance, where runs begin at once."""
+    return f"runs/{kind}-{datetime.now():%Y%m%d-%H%M%S}-{token_hex(3)}"
 
 
 def command(arguments: Sequence[str]) -> None:

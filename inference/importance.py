@@ -90,6 +90,7 @@ def particle_terms(
     images: Canvas,
     sampling: Sampling,
     advance: Callable[[int], object] = lambda count: None,
+    position: int = 0,
 ) -> Iterator[tuple[slice, Terms]]:
     """Weigh particles, one chunk of images after the other.
 
@@ -99,6 +100,7 @@ def particle_terms(
         images: ``[N C H W]`` as the likelihood wants them, on the modules' device; an image's position names its draws.
         sampling: How many particles, and how many at a time.
         advance: Called with how many particles times images have been decoded.
+        position: That of the first image, where these are some of a larger number.
 
     Yields:
         Which images, and their terms ``[particles, images]`` in float64 on the CPU; ``-terms.neg_elbo`` is the log
@@ -110,7 +112,7 @@ def particle_terms(
     sampling = _fit_to_guide(sampling, guide, len(images))
     for begin in range(0, len(images), sampling.image_chunk):
         chosen = slice(begin, min(begin + sampling.image_chunk, len(images)))
-        index = torch.arange(chosen.start, chosen.stop)
+        index = position + torch.arange(chosen.start, chosen.stop)
         parts = []
         with evaluating(model, guide):
             for first in range(0, sampling.num_particles, sampling.particle_chunk):

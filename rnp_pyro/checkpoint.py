@@ -1,28 +1,44 @@
-"""Files of a run directory. Every write goes to a temporary name first; no read ever executes code."""
+"""Files of a run directory. Every write goes to a temporary name first; no read ever executes code.
 
-import csv
+A checkpoint ends in a checksum, which is verified before anything of it is used. The last two are kept.
+"""
+
+import hashlib
 import io
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+import re
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
-from torch import nn
 
 from rnp_pyro.errors import UserError
-from rnp_pyro.writing import writing
+from rnp_pyro.limits import check_ends
+from rnp_pyro.lock import LOCK
+from rnp_pyro.metrics import MetricsFile as MetricsFile
+from rnp_pyro.metrics import read_metrics as read_metrics
+from rnp_pyro.weights import load_weights as load_weights
+from rnp_pyro.weights import save_weights as save_weights
+from rnp_pyro.writing import PARTIAL
+from rnp_pyro.writing import write_atomically as write_atomically
 
 CONFIG = "config.yaml"
+RECORD = "data.json"
+INIT = "init.json"
 METRICS = "metrics.csv"
 SUMMARY = "summary.json"
 SCHEDULE = "schedule.json"
 WEIGHTS = "model.safetensors"
 CHECKPOINT = "checkpoint.pt"
+CHECKPOINT_BEFORE = "checkpoint_before.pt"
 FIGURES = "figures"
+
+_SEAL = re.compile(rb"\nsha256:([0-9a-f]{64})\n")
+_SEAL_SIZE = 73
+_END_OF_ZIP, _END_SIZE = b"PK\5\6", 22
+"""What the last bytes of torch's own file begin with, and how many they are."""
 
 
 def create_run(path: Path) -> Path:
@@ -41,6 +57,26 @@ def create_run(path: Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot make the run directory {path}: {error.strerror}; choose another with --run") from None
     return path
+
+
+def claim_run(path: Path) -> Path:
+    """Make a new run directory, or take one whose run was ended before its first step.
+
+    Raises:
+        UserError: If there is a run in it or anything else, or it cannot be made.
+    """
+    return path if path.is_dir() and is_unbegun(path) else create_run(path)
+
+
+def is_unbegun(path: Path) -> bool:
+    """Return whether nothing is in a folder but what a run writes before its first step."""
+    try:
+        names = {one.name for one in path.iterdir() if not one.name.endswith(PARTIAL)}
+    except OSError:
+        return False
+    if not names <= {LOCK, CONFIG, RECORD, INIT, METRICS, CHECKPOINT, "tensorboard"}:
+        return False
+    return CHECKPOINT not in names or (is_whole(path / CHECKPOINT) and load_checkpoint(path / CHECKPOINT)["step"] == 0)
 
 
 def open_run(path: Path) -> Path:
@@ -63,22 +99,6 @@ def _check_text(path: Path) -> None:
         raise UserError(f"expected a run directory whose path is text, got {str(path)!a}: rename it") from None
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then rename it: a crash leaves the old file or the new.
-
-    Raises:
-        UserError: If the file cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with writing(path):
-        try:
-            write(temporary)
-            temporary.chmod(0o644)  # safetensors makes files that only their owner can read
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file."""
 
@@ -99,11 +119,12 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: If it is missing or not JSON.
     """
+    check_ends(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"expected JSON in {path}: {error}") from None
 
 
@@ -118,44 +139,33 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's weights as safetensors; tensors that two networks share are kept once."""
+def save_checkpoint(state: Mapping[str, Any], path: Path, before: Path | None = None) -> None:
+    """Write tensors, numbers and strings in nested dictionaries and lists, from which a run can go on.
 
-    def write(temporary: Path) -> None:
-        try:
-            save_model(module, str(temporary))
-        except SafetensorError as error:
-            raise OSError(_first_line(error)) from None
-
-    write_atomically(path, write)
-
-
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Read a module's weights.
-
-    Raises:
-        UserError: If the file is missing, damaged, or of another model.
+    Args:
+        state: What is kept.
+        path: The file.
+        before: Where the checkpoint that it replaces is kept, if that is whole; None: nowhere.
     """
-    try:
-        load_model(module, str(path))
-    except FileNotFoundError:
-        raise UserError(f"expected trained weights in {path}, found none: has the run ended?") from None
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise UserError(
-            f"cannot load weights from {path}: {_reason(error)}; the file is damaged or of another model"
-        ) from None
-
-
-def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
-    """Write tensors, numbers and strings in nested dictionaries and lists, from which a run can go on."""
     content = io.BytesIO()  # of a file that cannot be written torch.save tells no cause
     torch.save(dict(state), content)
-    write_atomically(path, lambda temporary: _write_bytes(temporary, content))
+    content.write(b"\nsha256:" + hashlib.sha256(content.getbuffer()).hexdigest().encode() + b"\n")
+    kept = before if before is not None and is_whole(path) else None
+    write_atomically(path, lambda temporary: _write_bytes(temporary, content), kept)
 
 
 def _write_bytes(path: Path, content: io.BytesIO) -> None:
     with path.open("wb") as file:
         file.write(content.getbuffer())
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a checkpoint is there and its checksum fits."""
+    try:
+        _unsealed(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -165,62 +175,59 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         UserError: If the file is missing or damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(_unsealed(path.read_bytes())), map_location="cpu", weights_only=True)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"expected a checkpoint in {path}, found none: the run has none to go on from") from None
+    except OSError as error:
+        raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from None
     except Exception as error:  # of a damaged file torch.load raises almost anything
-        raise UserError(f"cannot load the checkpoint {path}: {_first_line(error)}") from None
+        reason = str(error) if type(error) is ValueError else "it is damaged or holds more than tensors and numbers"
+        raise UserError(f"cannot load the checkpoint {path}: {reason}") from None
+    if not isinstance(state, dict):
+        raise UserError(f"cannot load the checkpoint {path}: it is of something else")
+    return state
 
 
-def _reason(error: Exception) -> str:
-    """Return the first cause that PyTorch lists under its headline (which tensor does not fit); else the headline."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[1].rstrip(".") if len(lines) > 1 else _first_line(error)
+def load_newest_checkpoint(run: Path) -> tuple[dict[str, Any], str | None]:
+    """Read a run's newest checkpoint, or the one before where that is damaged or missing.
 
+    Returns:
+        The state, and a line to tell where it is the one before.
 
-def _first_line(error: Exception) -> str:
-    """Return what an error says, short; an unexpected end of a file says nothing."""
-    return next(iter(str(error).splitlines()), "the file is not complete")
-
-
-class MetricsFile:
-    """``metrics.csv``: one row appended at a time, so that a crash loses none.
-
-    Args:
-        path: The file; made with its header if it is not there.
-        columns: Names of the columns.
-        until_step: On resuming, rows of later steps are dropped: they are about to be made again.
+    Raises:
+        UserError: If neither can be read.
     """
-
-    def __init__(self, path: Path, columns: Sequence[str], until_step: int | None = None) -> None:
-        self.path, self.columns = path, tuple(columns)
-        rows = read_metrics(path) if path.exists() else []
-        kept = [row for row in rows if until_step is None or int(row["step"]) <= until_step]
-        write_atomically(path, lambda temporary: self._write(temporary, kept, mode="w"))
-
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Add one row; missing columns stay empty.
-
-        Raises:
-            UserError: If it cannot be written; the file is then as it was.
-        """
-        with writing(self.path):
-            size = self.path.stat().st_size
-            try:
-                self._write(self.path, [row], mode="a")
-            except OSError:
-                os.truncate(self.path, size)
-                raise
-
-    def _write(self, path: Path, rows: Sequence[Mapping[str, Any]], mode: str) -> None:
-        with path.open(mode, newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns, restval="")
-            if mode == "w":
-                writer.writeheader()
-            writer.writerows(rows)
+    try:
+        return load_checkpoint(run / CHECKPOINT), None
+    except UserError as error:
+        if not (run / CHECKPOINT_BEFORE).is_file():
+            raise
+        state = load_checkpoint(run / CHECKPOINT_BEFORE)
+        return state, f"{error}: going on from the one before, of step {state.get('step')}"
 
 
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Read ``metrics.csv`` as a list of rows."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def _unsealed(content: bytes) -> bytes:
+    """Return what torch wrote, without the checksum behind it.
+
+    A file of an earlier version has none, and the checksums of the archive's members are compared.
+
+    Raises:
+        ValueError: If a checksum does not fit.
+    """
+    sealed, seal = content[:-_SEAL_SIZE], _SEAL.fullmatch(content[-_SEAL_SIZE:])
+    if seal is not None:
+        if hashlib.sha256(sealed).hexdigest().encode() != seal[1]:
+            raise ValueError("its checksum does not fit, so that it is damaged")
+        return sealed
+    if content[-_END_SIZE:][:4] != _END_OF_ZIP:
+        raise ValueError("it is damaged or none at all")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > len(content):  # torch compresses nothing
+                raise ValueError("it holds more than a checkpoint does")
+            if archive.testzip() is not None:
+                raise ValueError("its checksum does not fit, so that it is damaged")
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise ValueError("it is damaged") from error
+    return content

@@ -148,6 +148,8 @@ class TrainConfig:
         num_particles: Number of draws from the guide for each image and step, at least 1; for iwae at least 2.
         free_bits: Nats per image that each level's latents may use for free, at least 0; elbo only.
         batch_size: Images per step, over all devices.
+        accumulate: Parts in which each device computes its share of a batch, one after the other, at least 1: less
+            memory, the same gradient to rounding.
         optimizer: adam or adamw.
         learning_rate: Largest learning rate.
         weight_decay: Decoupled decay of adamw, or L2 penalty of adam, per step.
@@ -173,10 +175,11 @@ class TrainConfig:
     num_particles: int = 1
     free_bits: float = 0.0
     batch_size: int = 64
+    accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.0
-    lr_warmup: float = 0.02
+    lr_warmup: float = 0.1
     lr_decay: Literal["cosine", "constant"] = "cosine"
     lr_final: float = 0.02
     clip: float = 100.0
@@ -194,12 +197,16 @@ class FabricConfig:
 
     Args:
         accelerator: auto, cpu, cuda, mps, ...
-        devices: How many devices, or auto.
+        devices: How many devices of each node, or auto.
+        num_nodes: How many machines.
+        strategy: How devices share the work, a name of Fabric's: auto, ddp, fsdp, ...
         precision: 32-true, bf16-mixed, 16-mixed, 64-true; likelihoods are never narrower than 32 bits.
     """
 
     accelerator: str = "auto"
     devices: int | str = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
     precision: str = "32-true"
 
 

@@ -5,6 +5,7 @@ The command line's help, its refusals, the documentation's table and the reading
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 from rnp_pyro.errors import UserError
@@ -81,5 +82,15 @@ def find_data_set(name: str) -> tuple[DataSet, str]:
     kind, colon, argument = name.partition(":")
     data_set = DATA_SETS.get(kind)
     if data_set is None or bool(colon) != bool(argument) or not data_set.takes(argument):
-        raise UserError(f"expected a data set, one of {', '.join(known_forms())}, got {name!r}")
+        raise UserError(f"expected a data set, one of {', '.join(known_forms())}, got {name!r}{_way_on(name)}")
     return data_set, argument
+
+
+def _way_on(name: str) -> str:
+    """Return how a path that was named alone is to be named."""
+    path = Path(name)
+    try:
+        kind = "folder" if path.is_dir() else "array" if path.is_file() and path.suffix in (".npy", ".npz") else None
+    except OSError:  # no name of a file at all, such as one too long
+        return ""
+    return f": name it as {kind}:{name}" if kind else ""

@@ -6,7 +6,7 @@ part. A new one is a file in ``rnp_pyro/patches`` and a line in its table.
 
 from typing import Any, Protocol, runtime_checkable
 
-from rnp_pyro.hypernet import Head
+from rnp_pyro.heads import Head
 from rnp_pyro.shapes import Float, Tensor
 
 
@@ -40,7 +40,7 @@ class PatchDecoder(Protocol):
 
         Args:
             generated: The program's tensors in the order of ``heads``; those of shape ``(in, out)`` are a
-                :class:`~rnp_pyro.hypernet.Weight`.
+                :class:`~rnp_pyro.heads.Weight`.
             z: The children's latents.
 
         Returns:

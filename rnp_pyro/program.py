@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from rnp_pyro.activations import Activations
 from rnp_pyro.affine import squash
-from rnp_pyro.hypernet import Head, NetworkParams, NetworkShapes, Weight, layer, split_params
+from rnp_pyro.heads import Head, NetworkParams, NetworkShapes, Weight, layer, split_params
 from rnp_pyro.precision import own_precision
 from rnp_pyro.shapes import Action, Float, Latent, Tensor
 

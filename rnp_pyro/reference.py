@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from rnp_pyro.canvas import MOST_INK
-from rnp_pyro.hypernet import NetworkParams, split_params
+from rnp_pyro.heads import NetworkParams, split_params
 from rnp_pyro.patch import PatchDecoder
 from rnp_pyro.patches.conv import Conv
 from rnp_pyro.patches.dense import Dense

@@ -35,7 +35,13 @@ from rnp_pyro.tree import Tree
 
 # The same examples in every run: a test of a change must not fail by chance.
 settings.register_profile("rnp", deadline=None, derandomize=True, max_examples=30)
+settings.register_profile("fast", settings.get_profile("rnp"), max_examples=8)
 settings.load_profile("rnp")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer examples where only the fast tier is asked for."""
+    settings.load_profile("fast" if "not thorough" in config.option.markexpr else "rnp")
 
 
 @pytest.hookimpl(tryfirst=True)  # before those that -m does not select are left out

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
-FILES = ["checkpoint.pt", "config.yaml", "data.json", "figures", "metrics.csv", "model.safetensors", "summary.json"]
+FILES = [
+    "checkpoint.pt", "checkpoint_before.pt", "config.yaml", "data.json", "figures", "metrics.csv", "model.safetensors",
+    "summary.json",
+]  # fmt: skip
 FIGURES = ["parse.png", "prior_samples.png", "reconstructions.png", "training_curves.png"]
 UNDRAWN = [name for name in FILES if name != "figures"]
 

@@ -111,6 +111,7 @@ def test_stock_pyro(make: Callable[[Combination], tuple[Pair, TrainConfig]], ima
     assert all(samples[name].shape[:2] == (3, len(images)) for name in latents - {"images"})
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("one", marked(REFUSED, pairwise(REFUSED)))
 def test_what_does_not_fit_is_refused_in_one_line(
     make: Callable[[Combination], tuple[Pair, TrainConfig]], one: Combination

@@ -22,6 +22,7 @@ DEVICE_LITERALS = {
     "rnp_pyro/figures/printing.py": {"cpu"},  # images become NumPy arrays there
     "examples/benchmarking/timing.py": {"cuda"},  # the one whose allocator is asked for its peak
     "rnp_pyro/api/devices.py": {"mps"},  # the one without float64
+    "examples/evaluation/evaluate.py": {"cpu"},  # whose processors processes share out
     "inference/contexts.py": {"cpu", "cuda", "meta"},  # which generators there are to put back
 }
 """Files that may name a device; all others take theirs from Fabric, or from the tensors that they are given."""

@@ -21,6 +21,7 @@ def _float32():
     torch.set_default_dtype(before)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_what_it_says(kind: str):
     images = sound_images(kind, 0)

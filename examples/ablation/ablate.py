@@ -60,7 +60,7 @@ def main(config: AblateConfig) -> list[dict[str, Any]]:
     for number, (variant, seed) in enumerate(pending, start=1):
         try:
             found = run_one(variant, seed, config)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # the second from training, with the signal's status
             print(f"interrupted: the same command continues with {variant.name}, seed {seed}", flush=True)
             raise
         except UserError as error:  # the others are worth having

@@ -11,6 +11,8 @@ from rnp_pyro.seeds import check_seed
 MOST_PARTICLES = 10_000_000
 """The weights of one image must fit in memory, several times: here a gigabyte."""
 
+MOST_PROCESSES = 1024
+
 MOST_PARTICLES_SAVED = 100_000
 """A hundred images' weights then fill what a netCDF file holds; with more particles too few images would be in it."""
 
@@ -39,6 +41,8 @@ class EvaluateConfig:
         arviz: netCDF file to write for ArviZ, with at most 100,000 particles. Beside it go a k-hat plot and a
             posterior predictive check, NAME_khat.png and NAME_posterior_predictive.png.
         overwrite: Replace files that exist.
+        processes: Processes that share the images out, each on one processor, at least 1; every image's numbers are
+            those of one process.
         accelerator: Where to compute: cpu, cuda, mps, ..., or auto: what the machine has.
         data: Where the run's images are now; default: where they were.
         data_dir: Folder of the public data sets, if it moved.
@@ -56,6 +60,7 @@ class EvaluateConfig:
     baseline: str | None = None
     arviz: str | None = None
     overwrite: bool = False
+    processes: int = 1
     accelerator: str = "auto"
     data: str | None = None
     data_dir: str | None = None
@@ -71,6 +76,8 @@ def check_evaluation(config: EvaluateConfig) -> None:
         raise UserError(f"--particles must be within 1 to {MOST_PARTICLES:,}, got {config.particles:,}")
     if config.images < 1:
         raise UserError(f"--images must be at least 1, got {config.images}")
+    if not 1 <= config.processes <= MOST_PROCESSES:
+        raise UserError(f"--processes must be within 1 to {MOST_PROCESSES}, got {config.processes}")
     check_seed("--seed", config.seed)
     if config.arviz is not None and config.particles > MOST_PARTICLES_SAVED:
         raise UserError(f"--arviz takes at most {MOST_PARTICLES_SAVED:,} --particles, got {config.particles:,}")

@@ -6,9 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from examples.evaluation.config import EvaluateConfig, check_evaluation, saved_files
 from examples.evaluation.evidence import (
@@ -19,11 +17,10 @@ from examples.evaluation.evidence import (
     paired_difference,
     verdict,
 )
+from examples.evaluation.shares import weigh_all
 from examples.shared.memory import keep_freed_memory
 from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, save_netcdf
 from inference.bounds import latent_means, reconstruct
-from inference.importance import Evidence, fitted_sampling, join, judge, particle_terms
-from inference.objectives.elbo import Terms
 from inference.refinement import check_refinement
 from rnp_pyro import figures
 from rnp_pyro.api.devices import launch
@@ -35,11 +32,12 @@ from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.config import FabricConfig, likelihood_name
 from rnp_pyro.data import to_unit
 from rnp_pyro.errors import UserError
-from rnp_pyro.shapes import Canvas
 from rnp_pyro.writing import writing
 
 MOST_SAVED = 10_000_000
 """Log weights that a netCDF file holds: 80 MB before compression. Weights of further images are left out."""
+
+CPU = "cpu"
 
 Groups = dict[str, Any]
 """From names to xarray data sets."""
@@ -64,10 +62,13 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     if baseline is not None:
         check_comparable(about, baseline)
     device = launch(FabricConfig(config.accelerator, devices=1)).device
+    if config.processes > 1 and device.type != CPU:
+        raise UserError(f"--processes share out a machine's processors, got {device.type}: give --accelerator {CPU}")
     run.pair.modules.to(device)
     observed = observe(run.pair, part, EVALUATION_SEED).to(device, next(run.pair.guide.parameters()).dtype)
     begin = time.perf_counter()
-    evidence, saved = weigh(run, observed, config)
+    num_saved = min(len(observed), max(1, MOST_SAVED // config.particles)) if config.arviz is not None else 1
+    evidence, saved = weigh_all(run, observed, config, num_saved)
     seconds = time.perf_counter() - begin
     errors = (reconstruct(run.pair.model, run.pair.guide, observed) - to_unit(images).to(device)).square()
     means = latent_means(run.pair.guide, observed)[run.pair.model.decoder.root_site]
@@ -129,26 +130,6 @@ def _refine(run: Run, config: EvaluateConfig) -> Run:
     if idle and not refinement.steps:
         raise UserError(f"--{idle[0]} is for refined posteriors: ask for them with --refine_steps, or leave it out")
     return replace(run, pair=replace(run.pair, refinement=refinement))
-
-
-def weigh(run: Run, observed: Canvas, config: EvaluateConfig) -> tuple[Evidence, Terms]:
-    """Weigh all particles; give what they tell of all images, and the weights of those that are to be saved."""
-    model, guide, sampling = run.pair.model, run.pair.guide, fitted_sampling(config.particles, config.seed)
-    num_saved = min(len(observed), max(1, MOST_SAVED // config.particles)) if config.arviz is not None else 1
-    evidence, saved = [], []
-    # On a terminal a bar; elsewhere (a log file) nothing.
-    with tqdm(total=config.particles * len(observed), unit=" particles", unit_scale=True, disable=None) as bar:
-        for chosen, terms in particle_terms(model, guide, observed, sampling, bar.update):
-            if not terms.neg_elbo.isfinite().all():
-                raise UserError(
-                    f"image {chosen.start} or a neighbour has no finite likelihood under {run.path}: its weights are "
-                    "damaged, or its training went wrong"
-                )
-            evidence.append(judge(terms))
-            if chosen.start < num_saved:
-                saved.append(terms)
-    names = ("reconstruction", "kl")
-    return join(evidence), Terms(*(torch.cat([getattr(t, name) for t in saved], -1)[:, :num_saved] for name in names))
 
 
 def draw_checks(path: Path) -> None:

@@ -65,7 +65,7 @@ def choose(run: Run, index: Sequence[int], files: Sequence[str], split: Split, a
                 f"--index must be within 0 to {len(images) - 1}, the {split} images of {run.data.name}, got {number}"
             )
     read = [_read(run, Path(file), as_is) for file in files]
-    named = [f"{split}-{number}" for number in index] + [Path(file).stem for file in files]
+    named = [f"{split}-{number}" for number in index] + [_plain(Path(file)) for file in files]
     pixels = [images[number] for number in index] + [one for one, _, _ in read]
     return Chosen(
         names=_distinct(named),
@@ -92,6 +92,12 @@ def _read(run: Run, path: Path, as_is: bool) -> tuple[ByteImages, UInt8[Tensor, 
     channels, rows, _ = run.image_shape
     like = read_like(path, rows, channels, run.record.appearance, as_is)
     return like.pixels, like.shown, like.note
+
+
+def _plain(file: Path) -> str:
+    """Return a file's name without its ending, for a folder that stays in its parent: that of ``...png`` is ``..``."""
+    name = file.stem.strip(". ")
+    return name or "image"
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

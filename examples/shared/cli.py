@@ -5,8 +5,11 @@ Nothing here imports torch: help, and an option that is refused, are answered at
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +19,7 @@ from rnp_pyro.api.consoles import outlive_readers, print_anything
 from rnp_pyro.api.places import check_packages
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.settings import make_parser as make_parser
-from rnp_pyro.errors import UserError
+from rnp_pyro.errors import ReportedError, UserError
 from rnp_pyro.messages import one_line
 
 Settings = TypeVar("Settings")
@@ -30,9 +33,13 @@ def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str
     print_anything()
     if arguments is None:
         outlive_readers()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what examples/__init__.py took away
     try:
         command(sys.argv[1:] if arguments is None else arguments)
         print(end="", flush=True)  # a disk without room is found here, and not after the last line of Python
+    except ReportedError:
+        sys.exit(2)
     except UserError as error:
         _fail(one_line(error))
     except ArgumentError as error:
@@ -45,6 +52,20 @@ def run_command(command: Callable[[Sequence[str]], Any], arguments: Sequence[str
         _fail(f"cannot {doing}{'' if file is None else f' {file}'}: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+@contextmanager
+def interrupted_silently() -> Iterator[None]:
+    """Let Ctrl-C end the process at once, without a word, while packages are imported: nothing is there to clean up."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def add_run(parser: ArgumentParser, data: bool = True) -> None:

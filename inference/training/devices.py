@@ -1,5 +1,6 @@
 """Training on several devices: each has its share of every batch, and a copy of all weights."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -43,3 +44,16 @@ def averaged(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
     ours = torch.tensor(list(values.values()), dtype=torch.float64, device=fabric.device)
     everybody: Any = fabric.all_reduce(ours, reduce_op="mean")
     return dict(zip(values, everybody.tolist(), strict=True))
+
+
+def largest(fabric: Fabric, value: int) -> int:
+    """Return the largest of the devices' numbers, below 2^24, to all of them."""
+    if fabric.world_size == 1:
+        return value
+    found: Any = fabric.all_reduce(torch.tensor(float(value), device=fabric.device), reduce_op="max")
+    return int(found)
+
+
+def unsynchronised(fabric: Fabric, loss: Any, wanted: bool) -> AbstractContextManager[None]:
+    """Add up gradients without exchanging them, where more are to come and there are others to exchange them with."""
+    return fabric.no_backward_sync(loss) if wanted and fabric.world_size > 1 else nullcontext()

@@ -27,12 +27,34 @@ def clipped_gradient(
         The loss in nats per image, and the gradient's norm before it was clipped.
     """
     optimizer.zero_grad()
+    value = add_gradient(fabric, loss, images, kl_weight)
+    return value, clip_gradient(fabric, loss, optimizer, limit)
+
+
+def add_gradient(fabric: Fabric, loss: nn.Module, images: Canvas, kl_weight: float, share: float = 1.0) -> Tensor:
+    """Add the gradient of some images' loss to what is in the parameters.
+
+    Args:
+        fabric: A launched Fabric.
+        loss: Its module that returns the negative bound of images, nats.
+        images: What the likelihood observes.
+        kl_weight: Above 0; 1 is the honest bound.
+        share: How much of a device's images these are.
+
+    Returns:
+        The loss in nats per image.
+    """
     with WeighLatents(kl_weight):
         value = loss(images) / images.shape[-4]
-    fabric.backward(value)
+    fabric.backward(value * share)
+    return value
+
+
+def clip_gradient(fabric: Fabric, loss: nn.Module, optimizer: Optimizer, limit: float) -> Tensor:
+    """Clip the gradient that is in the parameters to a norm, and return its norm before."""
     norm = fabric.clip_gradients(loss, optimizer, max_norm=limit, error_if_nonfinite=False)
     assert norm is not None
-    return value, norm
+    return norm
 
 
 def make_optimizer(config: TrainConfig, weights: nn.Module) -> Optimizer:

@@ -7,12 +7,13 @@ uninterrupted one bit for bit.
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from math import inf, isfinite
 from typing import Any
 
 import pyro
 import torch
+from jaxtyping import Int64
 from lightning_fabric import Fabric
 from pyro.nn import PyroModule
 from torch import nn
@@ -23,17 +24,18 @@ from inference.contexts import seeded
 from inference.objectives import build_objective
 from inference.objectives.elbo import Terms
 from inference.refinement import refined
-from inference.training.devices import averaged, for_devices
-from inference.training.gradient import clipped_gradient, make_optimizer
+from inference.training.devices import averaged, for_devices, largest, unsynchronised
+from inference.training.gradient import add_gradient, clip_gradient, make_optimizer
 from inference.training.parts import trained_parts
-from inference.training.schedule import Progress, rates
-from inference.training.task import Observer, Outcome, Task, Weights
+from inference.training.schedule import Progress, Rates, rates
+from inference.training.task import NotFiniteError, Observer, Outcome, Task, Weights
+from inference.training.union import TakeRows, rows_of_part
 from inference.training.window import Window
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.data import batch_indices
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.recall import remembering
-from rnp_pyro.shapes import Canvas
+from rnp_pyro.shapes import Canvas, Tensor
 from rnp_pyro.streams import mix_seed
 
 LEAST_KL = 1.0
@@ -61,11 +63,12 @@ def train(
         resumed: A state that the observer saved, to go on from.
 
     Raises:
-        UserError: If the loss or its gradient is no longer finite; the state before that step has been saved. Or if
-            the bound of the validation images is not finite. Nothing is saved then, and an earlier checkpoint stays.
+        NotFiniteError: If the loss, its gradient, a weight or the bound of the validation images is no longer finite.
+            The state before that step is saved where its bound says that its weights had not run away by then.
+        UserError: If a program refuses a step; the state before it is saved likewise.
     """
     with pyro.get_param_store().scope(), trained_parts(config, task.model, task.guide):
-        return _Run(task, config, progress, fabric, observer, resumed).to_end()
+        return _Run(task, config, progress, fabric, observer, resumed).to_end(begins=resumed is None)
 
 
 def check_batch_size(config: TrainConfig, num_devices: int) -> None:
@@ -74,8 +77,13 @@ def check_batch_size(config: TrainConfig, num_devices: int) -> None:
     Raises:
         UserError: If they cannot.
     """
-    if config.batch_size % num_devices:
-        raise UserError(f"--train.batch_size must be a multiple of the {num_devices} devices, got {config.batch_size}")
+    if config.accumulate < 1:
+        raise UserError(f"--train.accumulate must be at least 1, got {config.accumulate}")
+    if config.batch_size % (num_devices * config.accumulate):
+        times = "" if config.accumulate == 1 else f" times --train.accumulate {config.accumulate}"
+        raise UserError(
+            f"--train.batch_size must be a multiple of the {num_devices} devices{times}, got {config.batch_size}"
+        )
 
 
 class _Run:
@@ -99,15 +107,22 @@ class _Run:
         self.loss, self.optimizer = fabric.setup(loss, make_optimizer(config, self.weights))
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
+        self.first_bound: float | None = None
         if resumed is not None:
             self._load(resumed)
         self.average = _average(self.weights, config.ema) if config.ema > 0 else None
         if self.average is not None and resumed is not None and resumed["average"] is not None:
             self.average.load_state_dict(resumed["average"])
 
-    def to_end(self) -> Outcome:
-        """Train, and leave the final weights in the task's modules."""
+    def to_end(self, begins: bool) -> Outcome:
+        """Train, and leave the final weights in the task's modules.
+
+        Args:
+            begins: No state of the run has been saved yet.
+        """
         saved_at, stopped = self.seconds, False
+        if begins:
+            self._save()  # so that a run which is ended before its first minute can be gone on with
         with pyro.validation_enabled(False), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Encountered NaN", UserWarning)  # _check_finite says it, and stops
             warnings.filterwarnings("ignore", ".*was not registered in the param store", UserWarning)  # kept parts
@@ -121,7 +136,7 @@ class _Run:
                 if self.seconds - saved_at >= 60 * self.config.checkpoint_minutes:
                     saved_at = self.seconds
                     self._keep()
-                stopped = self.fabric.broadcast(self.observer.should_stop())
+                stopped = bool(largest(self.fabric, self.observer.should_stop()))
         self._keep()
         if self.average is not None:
             self.weights.load_state_dict(self.average.module.state_dict())
@@ -134,15 +149,15 @@ class _Run:
         setting = rates(self.config, now)
         for group in self.optimizer.param_groups:
             group["lr"] = setting.learning_rate
-        images = self._images()
-        noise = seeded(mix_seed(self.task.seed, self.step, self.fabric.global_rank), self.fabric.device)
-        with noise, remembering(self.task.model.decoder if self.elbo.one_walk else None), self._saved_if_refused():
-            loss, norm = clipped_gradient(
-                self.fabric, self.loss, self.optimizer, images, setting.kl_weight, self.config.clip or inf
-            )
-        numbers = averaged(self.fabric, {"loss": loss.item(), "gradient": norm.item(), **_means(self.elbo.terms)})
+        try:
+            numbers = averaged(self.fabric, self._gradient(setting))
+        except UserError:  # for example because the refinement diverges
+            self._save_if_sound()
+            raise
         gradient_norm = numbers.pop("gradient")
         self._check_finite(loss=numbers["loss"], gradient=gradient_norm)
+        if self.first_bound is None:
+            self.first_bound = numbers["neg_elbo"]
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.weights)
@@ -158,14 +173,31 @@ class _Run:
             **numbers,
         )
 
+    def _gradient(self, setting: Rates) -> dict[str, float]:
+        """Leave the gradient in the parameters, part by part of this process's share of the batch.
+
+        Returns:
+            Means of loss and bound, nats per image, and the gradient's norm.
+        """
+        batch, parts, found = self._images(), self.config.accumulate, []
+        self.optimizer.zero_grad()
+        for part in range(parts):
+            rank = self.fabric.global_rank + part * self.fabric.world_size
+            rows = rows_of_part(len(batch), rank, parts * self.fabric.world_size)
+            walked = remembering(self.task.model.decoder if self.elbo.one_walk else None)
+            with self._noise(rows), walked, unsynchronised(self.fabric, self.loss, part < parts - 1):
+                loss = add_gradient(self.fabric, self.loss, batch[rows], setting.kl_weight, 1 / parts)
+            found.append({"loss": loss.item(), **_means(self.elbo.terms)})
+        norm = clip_gradient(self.fabric, self.loss, self.optimizer, self.config.clip or inf)
+        return {"gradient": norm.item(), **{name: sum(one[name] for one in found) / parts for name in found[0]}}
+
     @contextmanager
-    def _saved_if_refused(self) -> Iterator[None]:
-        """Save the state before a step that a program refuses, for example because its refinement diverges."""
-        try:
+    def _noise(self, rows: Int64[Tensor, " images"]) -> Iterator[None]:
+        """Draw from the step's generator; of a batch that is divided, what falls to some of its images."""
+        size = self.config.batch_size
+        taken = TakeRows(rows, size) if len(rows) < size else nullcontext()
+        with seeded(mix_seed(self.task.seed, self.step), self.fabric.device), taken:
             yield
-        except UserError:
-            self._save()
-            raise
 
     def _posterior(self, pair: Weights) -> PyroModule:
         """Return the guide of a pair of modules, refined if it is to be."""
@@ -176,27 +208,25 @@ class _Run:
         return self.fabric.broadcast(self.progress(self.step, self.seconds))
 
     def _images(self) -> Canvas:
-        """Return this process's share of the step's images. The number of processes changes no pixel."""
+        """Return the step's images, all of them: the number of processes changes no pixel."""
         indices = batch_indices(self.task.seed, self.step, self.config.batch_size, len(self.task.images))
-        images = self.task.prepare(self.task.images[indices].to(self.fabric.device), self.step)
-        return images[self.fabric.global_rank :: self.fabric.world_size]
+        return self.task.prepare(self.task.images[indices].to(self.fabric.device), self.step)
 
     def _check_finite(self, **values: float) -> None:
         if getattr(self.fabric.strategy.precision, "scaler", None) is not None:
             del values["gradient"]  # float16 scales the loss until gradients overflow, and then skips the step
         bad = [name for name, value in values.items() if not isfinite(value)]
         if bad:
-            self._save()
-            raise UserError(
-                f"the {bad[0]} is not finite ({values[bad[0]]}) at step {self.step}: the state before it is saved; "
-                f"{self._way_on()}"
-            )
+            self._save_if_sound()
+            raise NotFiniteError(f"the {bad[0]} is not finite ({values[bad[0]]}) at step {self.step}", self._way_on())
 
     def _way_on(self) -> str:
-        """Return what helps against numbers that run away; both were tried on images that make them do so."""
-        if not getattr(self.task.model.decoder, "compress", True):
-            return "begin a new run with --model.tree.compress true, which holds generated networks"
-        return f"begin a new run with a smaller step, such as --train.learning_rate {self.config.learning_rate / 10:g}"
+        """Return options that help against numbers that run away; both were tried on images that make them do so."""
+        compressed, usual = getattr(self.task.model.decoder, "compress", True), TrainConfig.learning_rate
+        if not compressed and self.config.learning_rate <= usual:
+            return "--model.tree.compress true"
+        slower = f"--train.learning_rate {min(self.config.learning_rate / 10, usual):g}"
+        return slower if compressed else f"--model.tree.compress true {slower}"
 
     def _report(self, **validation: float) -> None:
         """Report the window's means, and start a new window."""
@@ -210,27 +240,55 @@ class _Run:
 
     def _keep(self) -> None:
         """Validate and save, unless the bound is not finite. Warn of a posterior collapsed after the KL's warm-up."""
-        pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
-        if len(self.task.validation):
-            images = self.task.validation.to(self.fabric.device, next(pair.parameters()).dtype)
-            with pyro.validation_enabled(False):  # which would say it in many lines
-                found = _means(elbo_terms(pair.model, self._posterior(pair), images, self.task.seed))
+        if (found := self._validate()) is not None:
             if not isfinite(found["neg_elbo"]):
-                raise UserError(
-                    f"the bound of validation images is not finite ({found['neg_elbo']}) after step {self.step}, which "
-                    f"is not saved: {self._way_on()}"
+                raise NotFiniteError(
+                    f"the bound of validation images is not finite ({found['neg_elbo']}) after step {self.step}",
+                    self._way_on(),
                 )
             self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
-            warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup
-            if warm and found["kl"] < LEAST_KL and self.fabric.is_global_zero:
-                self.observer.warn(
-                    f"the posterior has collapsed: KL {found['kl']:.2f} nats on validation images, expected "
-                    f"{LEAST_KL:g} or more; try another --seed, a smaller --train.learning_rate or a longer "
-                    "--train.kl_warmup"
-                )
         self._save()
+        if found is not None:
+            self._warn_of_collapse(found["kl"])
+
+    def _validate(self) -> dict[str, float] | None:
+        """Return the bound of the validation images, if there are any, nats per image."""
+        if not len(self.task.validation):
+            return None
+        pair: Weights = self.weights if self.average is None else self.average.module  # type: ignore[assignment]
+        images = self.task.validation.to(self.fabric.device, next(pair.parameters()).dtype)
+        with pyro.validation_enabled(False):  # which would say it in many lines
+            return _means(elbo_terms(pair.model, self._posterior(pair), images, self.task.seed))
+
+    def _save_if_sound(self) -> None:
+        """Save the state before a step that failed, unless its weights have run away already.
+
+        Bounds are finite for some steps after weights run away, but far worse than in the beginning.
+        """
+        with suppress(UserError):
+            found = self._validate()
+            if found is None or self.first_bound is None:
+                return
+            if found["neg_elbo"] <= self.first_bound + abs(self.first_bound):  # false for NaN
+                self._save()
+
+    def _warn_of_collapse(self, kl: float) -> None:
+        """Warn of a posterior that has become the prior, from its KL in nats per image."""
+        warm = self.schedule and self.schedule[-1] >= self.config.kl_warmup
+        if warm and kl < LEAST_KL and self.fabric.is_global_zero:
+            self.observer.warn(
+                f"the posterior has collapsed: KL {kl:.2f} nats on validation images, expected {LEAST_KL:g} or more; "
+                "try another --seed, a smaller --train.learning_rate or a longer --train.kl_warmup"
+            )
 
     def _save(self) -> None:
+        """Let the observer keep the state.
+
+        Raises:
+            NotFiniteError: If a weight is not: no such state may replace an earlier one.
+        """
+        if not all(weight.isfinite().all() for weight in self.weights.state_dict().values()):
+            raise NotFiniteError(f"a weight is not finite after step {self.step}", self._way_on())
         if self.fabric.is_global_zero:
             state = {
                 "step": self.step,

@@ -16,7 +16,8 @@ from torch import nn
 
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.hypernet import Hypernet, NetworkShapes
+from rnp_pyro.heads import NetworkShapes
+from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.tree import Tree
 

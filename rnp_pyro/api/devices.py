@@ -41,6 +41,8 @@ def launch(config: FabricConfig) -> Fabric:
         fabric = Fabric(
             accelerator=config.accelerator,
             devices=config.devices,
+            num_nodes=config.num_nodes,
+            strategy=config.strategy,
             precision=config.precision,  # type: ignore[arg-type]
             plugins=[LightningEnvironment()] if alone_under_slurm(config, os.environ) else None,
         )

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -73,7 +72,7 @@ def fit(
 
     Raises:
         UserError: If anything does not fit; nothing is trained or written then.
-        SystemExit: If the system asked the process to end (SIGTERM); with ``out`` the checkpoint is kept.
+        SystemExit: If the system asked the process to end (SIGTERM and such); with ``out`` the checkpoint is kept.
 
     Returns:
         The run. If the user interrupted training (Ctrl-C, or a notebook's stop), it is the run as it stands after the
@@ -98,7 +97,9 @@ def fit(
     config = replace(config, data=data.name, run=None if out is None else str(out))
     trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
     if trained.terminated:
-        raise SystemExit(128 + signal.SIGTERM)
+        raise SystemExit(trained.exit_status)
+    for line in trained.unwritten:
+        print(f"warning: {line}", file=sys.stderr)
     if trained.interrupted:
         print(
             f"warning: training was interrupted at step {trained.outcome.steps}: this is the run as it stands; keep it "

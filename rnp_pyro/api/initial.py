@@ -14,13 +14,12 @@ from torch import nn
 from inference.training.parts import owners, patch_rows, read_parts
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.run import Run
+from rnp_pyro.checkpoint import INIT as INIT
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.errors import UserError
 from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.shapes import Tensor
 from rnp_pyro.tree import Tree
-
-INIT = "init.json"
 
 BY_LEVEL = ("hypernets.level_embedding", "node_scales.log_scales.")
 """Parameters with a row for each level, the lowest first: of trees of different depths the common rows are taken."""

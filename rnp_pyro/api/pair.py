@@ -17,6 +17,7 @@ from models.likelihood import observes_binary
 from rnp_pyro.config import Config
 from rnp_pyro.data import binarise, binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
+from rnp_pyro.limits import check_limits
 from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 
@@ -71,6 +72,7 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
         UserError: If a name is unknown, or settings do not fit.
     """
     check_seed("--seed", config.seed)
+    check_limits(config)
     _check_name("model.name", config.model.name, MODELS)
     if config.guide.name in AUTO_GUIDES:
         raise UserError(

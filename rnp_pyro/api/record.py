@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from rnp_pyro.checkpoint import RECORD as RECORD
 from rnp_pyro.checkpoint import read_json, write_json
 from rnp_pyro.data import ImageData
 from rnp_pyro.data.identity import fingerprint, image_hashes, pack_hashes, seen, unpack_hashes
 from rnp_pyro.data.image_data import SPLITS, Appearance, Scale
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Bool, ByteImages, Tensor
-
-RECORD = "data.json"
 
 LATER = {"trained_on", "scale"}
 """Fields that records of earlier versions lack."""

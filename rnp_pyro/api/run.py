@@ -2,28 +2,21 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyro
 import torch
 from pyro.nn import PyroModule
-from tqdm.auto import tqdm
 
-from inference.bounds import reconstruct
 from inference.completion.fillings import Search
-from inference.estimates import standard_error
-from inference.importance import fitted_sampling, join, judge, particle_terms
-from inference.predictive import programs_of, resample, sample_prior, take, weigh_given
+from inference.predictive import sample_prior
+from rnp_pyro.api.answers import alone, bound_evidence, fill_in, seen_by
 from rnp_pyro.api.arrays import as_bytes
 from rnp_pyro.api.data import IN_MEMORY, as_trained, load_data
 from rnp_pyro.api.encoding import encode
-from rnp_pyro.api.notebook import hide_bar
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.record import DataRecord, other_ink, write_record
 from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
@@ -36,7 +29,6 @@ from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.value import select, tree_value
-from rnp_pyro.pictures.mask import seen_pixels
 from rnp_pyro.seeds import check_count, check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 from rnp_pyro.tree import Tree
@@ -121,7 +113,7 @@ class Run:
             UserError: If the images do not fit, or the model has no parts.
         """
         tree, pixels = self.tree, self._bytes(images)
-        with _alone():
+        with alone():
             batch = tree_value(tree, mean_parse(self.pair, tree, self._observed(pixels)))
         grey = self._unit(pixels)
         return PartTrees(tuple(PartTree(select(batch, at), grey[at], tree, self.origin) for at in range(len(pixels))))
@@ -141,7 +133,7 @@ class Run:
         if not isinstance(temperature, int | float) or not 0 <= temperature < float("inf"):
             raise UserError(f"expected a temperature of at least 0, got {temperature}")
         check_seed("seed", seed)
-        with _alone():
+        with alone():
             drawn = sample_prior(self.pair.model, self.image_shape, num, temperature, seed)
             tree = self.pair.model.decoder
             parts = draw_parts(tree, drawn.parse).parts if isinstance(tree, Tree) and drawn.parse is not None else None
@@ -154,7 +146,7 @@ class Run:
             UserError: If the images do not fit.
         """
         observed = self._observed(self._bytes(images))
-        with _alone():
+        with alone():
             return {name: array.cpu().numpy() for name, array in encode(self.pair, observed).items()}
 
     def evaluate(self, images: Any = None, particles: int = 100, seed: int = 0, progress: bool = True) -> Evaluation:
@@ -172,25 +164,7 @@ class Run:
         check_count("particles", particles, 1)
         check_seed("seed", seed)
         pixels = rows_of(self.data, "test").images if images is None else self._bytes(images)
-        observed, found = self._observed(pixels), []
-        total = particles * len(observed)
-        with _alone(), tqdm(total=total, unit=" particles", unit_scale=True, disable=hide_bar(not progress)) as bar:
-            sampling = fitted_sampling(particles, seed)
-            for _, terms in particle_terms(self.pair.model, self.pair.guide, observed, sampling, bar.update):
-                found.append(judge(terms))
-            errors = (reconstruct(self.pair.model, self.pair.guide, observed) - self._unit(pixels)).square()
-        evidence = join(found)
-        bound = -evidence.bounds[particles]
-        return Evaluation(
-            neg_elbo=-evidence.bounds[1].mean().item(),
-            nll=bound.mean().item(),
-            nll_standard_error=standard_error(bound),
-            kl=evidence.kl.mean().item(),
-            mse=errors.mean().item(),
-            khat=evidence.khat,
-            nll_by_image=bound,
-            particles=particles,
-        )
+        return bound_evidence(self.pair, self._observed(pixels), self._unit(pixels), particles, seed, progress)
 
     def complete(
         self, images: Any, mask: Any = "bottom", num: int = 8, particles: int = 512, rounds: int = 5, seed: int = 0
@@ -212,16 +186,10 @@ class Run:
         for name, number, least in (("num", num, 1), ("particles", particles, 1), ("rounds", rounds, 0)):
             check_count(name, number, least)
         check_seed("seed", seed)
-        seen = _seen(mask, self.image_shape)
+        seen = seen_by(mask, self.image_shape)
         pixels = self._bytes(images)
-        with _alone():
-            search = Search(particles, rounds, seed=seed)
-            weighed = weigh_given(self.pair.model, self.pair.amortized, self._observed(pixels), seen, search)
-            latents = take(weighed.latents, resample(weighed, num, seed))
-            flat = {site: value.flatten(0, 1) for site, value in latents.items()}
-            drawn = programs_of(self.pair.model, flat, self.image_shape).mean
-        draws = drawn.unflatten(0, (num, len(pixels)))
-        return Completions(weighed.mean, self._unit(pixels), seen, draws, weighed.khat)
+        search = Search(particles, rounds, seed=seed)
+        return fill_in(self.pair, self._observed(pixels), self._unit(pixels), seen, num, search)
 
     def save(self, path: str | Path) -> Path:
         """Write the run into a new folder, from which it opens anywhere.
@@ -266,25 +234,3 @@ class Run:
     def _observed(self, pixels: ByteImages) -> Canvas:
         """Return bytes as the likelihood observes them, where the model is."""
         return self.pair.prepare_fixed(pixels, EVALUATION_SEED).to(next(self.pair.guide.parameters()))
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Leave Pyro's global parameter store as it is, and take nothing from it: it may hold another model's."""
-    with pyro.get_param_store().scope():
-        yield
-
-
-def _seen(mask: Any, image_shape: tuple[int, int, int]) -> torch.Tensor:
-    """Turn a mask into what is seen, ``[C H W]``."""
-    if isinstance(mask, str):
-        return seen_pixels(mask, image_shape)
-    hidden = torch.as_tensor(np.asarray(mask.cpu() if isinstance(mask, torch.Tensor) else mask))
-    if hidden.dtype != torch.bool or hidden.shape not in (image_shape[1:], image_shape):
-        raise UserError(
-            f"expected a mask of bool {list(image_shape[1:])}, true where pixels are hidden, got {hidden.dtype} "
-            f"{list(hidden.shape)}"
-        )
-    if not hidden.any() or hidden.all():
-        raise UserError("expected a mask that hides some of the image and not all of it")
-    return ~hidden.expand(image_shape)

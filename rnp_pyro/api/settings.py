@@ -1,7 +1,6 @@
 """Settings from files and options: presets, a run's ``config.yaml``, and values by name."""
 
 import argparse
-import codecs
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
+from rnp_pyro.api.settings_file import check_settings_file
 from rnp_pyro.config import Config
 from rnp_pyro.data_sets import data_help
 from rnp_pyro.errors import UserError
@@ -82,8 +82,8 @@ def parse_config(
     named, arguments = take_option("--preset", arguments)
     preset = DEFAULT_PRESET if named is None else named
     start = base or preset_file(preset)
-    for file in _files(arguments):
-        _check_encoding(file)
+    for file in (*_files(arguments), *([base] if base else [])):
+        check_settings_file(file)
     explicit = [name for name in BUDGETS if takes(f"--train.{name}", arguments)]
     # A budget on the command line replaces the files', whichever of the four it is.
     cleared = [f"--train.{name}=null" for name in BUDGETS if explicit and name not in explicit]
@@ -112,21 +112,6 @@ def _files(arguments: Sequence[str]) -> list[Path]:
     after = [value for option, value in pairwise(arguments) if option == "--config"]
     joined = [one.removeprefix("--config=") for one in arguments if one.startswith("--config=")]
     return [Path(name) for name in (*after, *joined)]
-
-
-def _check_encoding(file: Path) -> None:
-    """Refuse a settings file that is not UTF-8; one that is not there is left to the parser."""
-    if not file.is_file():
-        return
-    content = file.read_bytes()
-    try:
-        content.decode("utf-8")
-        encoding = "UTF-16 or UTF-32" if b"\0" in content else None
-    except UnicodeDecodeError as error:
-        wide = content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        encoding = "UTF-16" if wide else f"another encoding (byte {error.start} is {content[error.start]:#x})"
-    if encoding is not None:
-        raise UserError(f"expected a settings file in UTF-8, got {encoding} in {file}: save it as YAML in UTF-8")
 
 
 def setting_names(settings: type = Config, prefix: str = "") -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rnp_pyro.data.array_file import check_memory
 from rnp_pyro.data.image_data import Split
 from rnp_pyro.data.source import Source
 from rnp_pyro.errors import UserError
@@ -35,11 +36,17 @@ def read_keys(path: Path, keys: Sequence[str]) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file:
+            if zipfile.is_zipfile(file):
+                with zipfile.ZipFile(file) as members:
+                    check_memory(sum(one.file_size for one in members.infolist()), str(path))
+            file.seek(0)
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it holds a single array")
             with archive:
                 return {key: archive[key] for key in keys}
+    except UserError:
+        raise
     # What NumPy, zipfile and zlib raise on bytes that were cut off or changed.
     except (
         OSError,

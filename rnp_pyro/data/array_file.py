@@ -12,7 +12,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from rnp_pyro.errors import UserError
+from rnp_pyro.limits import check_ends
 from rnp_pyro.messages import one_line
+from rnp_pyro.pictures.formats import ENDINGS
 
 SINGLE = "images"
 """Key of a ``.npy`` file's only array."""
@@ -43,6 +45,7 @@ def read_array_file(path: Path) -> dict[str, np.ndarray]:
     """
     if path.is_dir():
         raise UserError(f"expected a .npy or .npz file, got the folder {str(path)!r}: name it as folder:{path}")
+    check_ends(path)
     try:
         with path.open("rb") as file:
             start = file.read(len(_NPY))
@@ -60,17 +63,16 @@ def read_array_file(path: Path) -> dict[str, np.ndarray]:
             f"expected a whole .npy or .npz file, got {str(path)!r}, which is truncated or damaged "
             f"({one_line(error)}): write it again"
         ) from error
-    raise UserError(
-        f"expected a .npy or .npz file, got {str(path)!r}, whose content is neither: write it with numpy.save or "
-        "numpy.savez"
-    )
+    image = path.suffix.lower() in ENDINGS
+    way_on = f"name the folder of your images, folder:{path.parent}" if image else "write it with numpy.save or savez"
+    raise UserError(f"expected a .npy or .npz file, got {str(path)!r}, whose content is neither: {way_on}")
 
 
 def _read_archive(file: BufferedIOBase, name: str) -> dict[str, np.ndarray]:
     """Read all members; their sizes are added up before the first is read."""
     with zipfile.ZipFile(file) as archive:
         members = [one for one in archive.infolist() if not one.is_dir()]
-        _check_memory(sum(one.file_size for one in members), name)
+        check_memory(sum(one.file_size for one in members), name)
         arrays = {}
         for member in members:
             key = member.filename.removesuffix(".npy")
@@ -106,14 +108,14 @@ def _read_array(content: BufferedIOBase | IO[bytes], size: int, name: str, key: 
         raise ValueError(
             f"{key} of shape {list(shape)} should take {count * dtype.itemsize} bytes, and {held} are there"
         )
-    _check_memory(held, name)
+    check_memory(held, name)
     array = np.frombuffer(bytearray(content.read(held)), dtype)  # a copy that can be written to
     if array.size != count:
         raise ValueError(f"{key} of shape {list(shape)} is cut off")
     return array.reshape(shape[::-1]).T if by_columns else array.reshape(shape)
 
 
-def _check_memory(size: int, name: str) -> None:
+def check_memory(size: int, name: str) -> None:
     """Refuse what does not fit into this machine's memory.
 
     Raises:

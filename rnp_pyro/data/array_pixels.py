@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 import torch
@@ -29,12 +30,8 @@ def channels_first(array: np.ndarray, key: str) -> np.ndarray:
     """
     expected = "[N, rows, columns], [N, rows, columns, channels] or [N, channels, rows, columns] of 1, 3 or 4 channels"
     shape = array.shape
-    if array.ndim == 2 and round(shape[1] ** 0.5) ** 2 == shape[1] > 1:
-        side = round(shape[1] ** 0.5)
-        raise UserError(
-            f"expected images as {expected}, got {key} {list(shape)}: if a row is an image, save "
-            f"images.reshape(-1, {side}, {side})"
-        )
+    if (way_on := _way_on(shape)) is not None:
+        raise UserError(f"expected images as {expected}, got {key} {list(shape)}: {way_on}")
     first = array.ndim == 4 and shape[1] in CHANNELS
     last = array.ndim == 4 and shape[3] in CHANNELS
     if array.ndim != 3 and not first and not last:
@@ -59,6 +56,26 @@ def channels_first(array: np.ndarray, key: str) -> np.ndarray:
             "larger images, or put the dimensions into the order N, rows, columns"
         )
     return images
+
+
+def _way_on(shape: tuple[int, ...]) -> str | None:
+    """Return what brings flattened images, or those whose number comes last, into order; None if they are neither."""
+    if len(shape) == 2:
+        sides = {channels: isqrt(shape[1] // channels) for channels in (1, 3)}
+        for channels, side in sides.items():
+            if side > 1 and channels * side * side == shape[1]:
+                order = f"{side}, {side}" if channels == 1 else f"{channels}, {side}, {side}"
+                return f"if a row is an image, save images.reshape(-1, {order})"
+    if len(shape) == 3 and shape[0] == shape[1] != shape[2] and shape[0] not in CHANNELS and shape[2] not in CHANNELS:
+        return (
+            f"if these are {shape[2]} images, save images.transpose(2, 0, 1); if {shape[0]} oblong ones, save "
+            "images[:, None]"
+        )
+    if len(shape) == 4 and shape[0] == shape[1] and shape[2] in CHANNELS and shape[1] not in CHANNELS:
+        return (
+            f"if these are {shape[3]} images, save images.transpose(3, 0, 1, 2)" if shape[3] not in CHANNELS else None
+        )
+    return None
 
 
 @dataclass(frozen=True)

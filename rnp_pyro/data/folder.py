@@ -15,7 +15,7 @@ from rnp_pyro.data.source import Request, Source
 from rnp_pyro.data.white import choose_white
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.colour import any_colour, to_grey
-from rnp_pyro.pictures.formats import KINDS
+from rnp_pyro.pictures.formats import ENDINGS, KINDS
 from rnp_pyro.pictures.picture import Picture, read_picture
 from rnp_pyro.shapes import ByteImages
 
@@ -66,7 +66,7 @@ def load(request: Request) -> Source:
 def _list_images(root: Path) -> Listing:
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
-        raise UserError(f"expected a folder of images, got {str(root)!r}, which {what}: name a folder as folder:PATH")
+        raise UserError(f"expected a folder of images, got {str(root)!r}, which {what}: {_way_on(root)}")
     listing = list_folder(root)
     if len(listing.images) < FEWEST:
         beside = f" and {listing.others()}" if listing.endings else ""
@@ -75,6 +75,18 @@ def _list_images(root: Path) -> Listing:
             "images or name another folder"
         )
     return listing
+
+
+def _way_on(path: Path) -> str:
+    """Return what to do with a path that is no folder."""
+    ending = path.suffix.lower()
+    if path.is_file() and ending in (".npy", ".npz"):
+        return f"name it as array:{path}"
+    if path.is_file() and ending in ENDINGS:
+        return f"name the folder that it is in, folder:{path.parent}"
+    if path.is_file() and ending in (".zip", ".tar", ".gz", ".tgz", ".rar", ".7z"):
+        return "unpack it, and name the folder"
+    return "name a folder as folder:PATH"
 
 
 def _paths_before_splits(root: Path, paths: Sequence[Path]) -> list[Path]:

@@ -18,6 +18,9 @@ FILES = {
     "test_labels": "t10k-labels-idx1-ubyte",
 }
 
+LARGEST = 2**31
+"""Bytes of a file that is taken seriously, uncompressed; EMNIST's letters have a twentieth of it."""
+
 _UNSIGNED_BYTE = 8
 """The type code of the format's third byte; the only one that these data sets use."""
 
@@ -46,9 +49,12 @@ def read_idx_arrays(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
 def _read_idx(path: Path) -> np.ndarray:
     """Return the array in one file, plain or compressed."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot read {str(path)!r} ({one_line(error)}): replace the file") from error
+    if len(content) > LARGEST:
+        raise UserError(f"expected at most {LARGEST >> 30} GiB in {str(path)!r}, got more: replace the file")
     array = _parse(content)
     if array is None:
         raise UserError(

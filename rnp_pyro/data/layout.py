@@ -18,6 +18,9 @@ _SPLIT_FOLDERS = {
     "testing": "test",
 }
 
+_MASK_WORDS = {"mask", "masks", "segmentation", "segmentations", "annotation", "annotations", "groundtruth", "gt"}
+"""Words in names of folders that hold no images to train on, but what belongs to them."""
+
 Folder = tuple[str, ...]
 
 
@@ -151,8 +154,29 @@ def _classes(
     names = _short(classes)
     number = {folder: classes.index(upper) for folder, upper in uppermost.items()}
     labels = tuple(None if split in loose else number[folder] for split, folder in zip(splits, folders, strict=True))
-    notes = [f"the {split} images have no classes: they lie in no folder of their own" for split in sorted(loose)]
+    notes = [_masks(classes, names, folders, paths)]
+    notes = [note for note in notes if note] + [
+        f"the {split} images have no classes: they lie in no folder of their own" for split in sorted(loose)
+    ]
     return labels, names, notes
+
+
+def _masks(classes: Sequence[Folder], names: Sequence[str], folders: Sequence[Folder], paths: Sequence[Path]) -> str:
+    """Return a line where a class seems to hold the masks of another's images; an empty one where none does."""
+    for name, folder in zip(names, classes, strict=True):
+        if not _MASK_WORDS & set(re.split(r"[\W_]+", name.casefold())):
+            continue
+        held = {
+            one: {path.stem for path, at in zip(paths, folders, strict=True) if at[: len(one)] == one}
+            for one in classes
+        }
+        for other, stems in zip(names, held.values(), strict=True):
+            if other != name and stems <= held[folder]:
+                return (
+                    f"the folder {name!r} has a file for each of {other!r}: if they are masks of these images, name "
+                    f"the folder of the images alone, or the masks are trained on, too"
+                )
+    return ""
 
 
 def _short(classes: Sequence[Folder]) -> tuple[str, ...]:

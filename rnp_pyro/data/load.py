@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from rnp_pyro.choices import Splits
+from rnp_pyro.data.array_file import check_memory
 from rnp_pyro.data.examine import examine
 from rnp_pyro.data.image_data import Appearance, ImageData, Split, split_fields
 from rnp_pyro.data.resize import resize_images
@@ -10,6 +11,7 @@ from rnp_pyro.data.source import Invert, Loader, Request, Source, White
 from rnp_pyro.data.split import held_out_count, hold_out
 from rnp_pyro.data_sets import find_data_set
 from rnp_pyro.errors import UserError
+from rnp_pyro.limits import MOST
 from rnp_pyro.pictures.formats import SMALLEST
 
 TEST_SHARE = 0.1
@@ -60,13 +62,15 @@ def load_images(
 
 
 def check_image_size(image_size: int) -> None:
-    """Refuse images too small for parts.
+    """Refuse images too small for parts, or too large for any machine.
 
     Raises:
         UserError: They are.
     """
     if image_size < SMALLEST:
         raise UserError(f"expected an image size of at least {SMALLEST} pixels, got {image_size}")
+    if image_size > MOST["image_size"]:
+        raise UserError(f"expected an image size of at most {MOST['image_size']} pixels, got {image_size}")
 
 
 def check_white(white: White) -> None:
@@ -124,5 +128,6 @@ def _divide(split: Split, share: float) -> tuple[Split, Split]:
 
 
 def _resized(split: Split, image_size: int) -> Split:
+    check_memory(split.images[:, :, 0, 0].numel() * image_size**2, f"images of {image_size} pixels a side")
     masks = None if split.masks is None else resize_images(split.masks, image_size)
     return replace(split, images=resize_images(split.images, image_size), masks=masks)

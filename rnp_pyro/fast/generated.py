@@ -10,7 +10,7 @@ from math import prod
 
 import torch
 
-from rnp_pyro.hypernet import NetworkShapes
+from rnp_pyro.heads import NetworkShapes
 from rnp_pyro.shapes import Float, Tensor
 
 

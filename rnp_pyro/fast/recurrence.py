@@ -23,7 +23,7 @@ import torch
 from rnp_pyro.activations import Activations, elu_slope
 from rnp_pyro.affine import squash, squash_slope
 from rnp_pyro.fast.generated import Generated, Layers, blank
-from rnp_pyro.hypernet import NetworkShapes
+from rnp_pyro.heads import NetworkShapes
 from rnp_pyro.patch import PatchDecoder
 from rnp_pyro.program import ProgramState, Proposal, follow
 from rnp_pyro.shapes import Float, Tensor

@@ -36,7 +36,8 @@ from rnp_pyro.fast.recurrence import (
     step_backward,
     step_forward,
 )
-from rnp_pyro.hypernet import Hypernet, NetworkShapes, as_generated
+from rnp_pyro.heads import NetworkShapes, as_generated
+from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.precision import own_precision
 from rnp_pyro.program import ProgramState, Proposal
 from rnp_pyro.shapes import Latent, Tensor, flatten_batch

@@ -28,7 +28,8 @@ import torch
 from rnp_pyro.fast.generated import Generated, HeadInput, add_gradients, generate, generate_plainly, no_gradient
 from rnp_pyro.fast.gradients import differentiated
 from rnp_pyro.fast.recurrence import Recurrence, Step, run_backward, run_forward
-from rnp_pyro.hypernet import Hypernet, NetworkShapes, as_generated
+from rnp_pyro.heads import NetworkShapes, as_generated
+from rnp_pyro.hypernet import Hypernet
 from rnp_pyro.precision import own_precision
 from rnp_pyro.program import Proposal
 from rnp_pyro.shapes import Float, Latent, Tensor, flatten_batch

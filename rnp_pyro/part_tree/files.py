@@ -20,6 +20,7 @@ import torch
 
 from rnp_pyro.checkpoint import write_text
 from rnp_pyro.errors import UserError
+from rnp_pyro.limits import check_ends
 from rnp_pyro.part_tree.schema import FORMAT, VERSION, Reader
 from rnp_pyro.part_tree.value import TreeValue, decode_patches
 from rnp_pyro.shapes import Tensor
@@ -127,6 +128,7 @@ def _shortest(array: Any) -> Any:
 
 
 def _read(path: Path) -> Any:
+    check_ends(path)
     try:
         if path.is_file() and path.stat().st_size > LARGEST_FILE:
             raise UserError(f"expected a tree of at most {LARGEST_FILE >> 20} MiB, got the larger file {path}")

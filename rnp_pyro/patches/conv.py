@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from rnp_pyro.activations import Paint
 from rnp_pyro.config import TreeConfig
-from rnp_pyro.hypernet import Head, Weight, layer
+from rnp_pyro.heads import Head, Weight, layer
 from rnp_pyro.program import linear
 from rnp_pyro.shapes import Float, Tensor, flatten_batch
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnp_pyro.activations import Paint
 from rnp_pyro.config import TreeConfig
-from rnp_pyro.hypernet import Head
+from rnp_pyro.heads import Head
 from rnp_pyro.program import decode, decoder_heads
 from rnp_pyro.shapes import Float, Tensor
 

@@ -22,7 +22,7 @@ from torch import nn
 from rnp_pyro.activations import USUAL_INK, USUAL_PATCH, compress, ink_start
 from rnp_pyro.config import TreeConfig
 from rnp_pyro.errors import UserError
-from rnp_pyro.hypernet import Head, layer
+from rnp_pyro.heads import Head, layer
 from rnp_pyro.pictures.colour import to_grey
 from rnp_pyro.pictures.picture import read_picture
 from rnp_pyro.program import linear

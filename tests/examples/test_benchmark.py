@@ -99,6 +99,7 @@ def test_what_is_not_finite_is_not_timed():
         subject.train()
 
 
+@pytest.mark.thorough
 def test_memory_leaves_out_the_gradients_of_the_step_before():
     fabric = Fabric(accelerator="cpu", devices=1)
     subject = build_subject(SETTINGS["vae"], 2, fabric)

@@ -112,7 +112,7 @@ def test_colour(call, colour_run, out):
 # Bad input
 
 
-@pytest.mark.thorough_after(5)
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

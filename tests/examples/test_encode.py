@@ -53,6 +53,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.thorough
 def test_what_is_in_the_file(call, digits_run, out):
     done = call("encode", digits_run[0], "--out", out, "--limit=9")
     found = arrays(out)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from examples.evaluation import evaluate
+from examples.evaluation import evaluate, shares
 from examples.evaluation.config import EvaluateConfig
 from examples.evaluation.evaluate import main
 from inference.arviz_export import read_netcdf
@@ -214,9 +214,35 @@ def test_weights_that_are_not_finite(refuse, finished):
     from rnp_pyro.checkpoint import save_weights
 
     save_weights(run.pair.modules, finished / "model.safetensors")
-    assert "has no finite likelihood" in refuse(finished, "--particles=2")
+    assert "is not finite; the run diverged or was changed" in refuse(finished, "--particles=2")
 
 
+def numbers(digits_run, tmp_path: Path, **options: object) -> dict:
+    found = main(EvaluateConfig(str(digits_run[0]), particles=40, images=11, arviz=str(tmp_path / "x.nc"), **options))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    return {name: value for name, value in found.items() if "second" not in name}
+
+
+@pytest.mark.thorough
+def test_shares_of_the_images_are_weighed_as_all_of_them(digits_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An image's draws are named by its place in the split, wherever it is weighed."""
+
+    def here(work, pieces, processes, advance):
+        assert len(pieces) > 2
+        return [work(piece, advance) for piece in reversed(pieces)]
+
+    monkeypatch.setattr(shares, "run_pieces", here)
+    assert numbers(digits_run, tmp_path, processes=3) == numbers(digits_run, tmp_path)
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_processes_share_the_images(digits_run, tmp_path: Path):
+    assert numbers(digits_run, tmp_path, processes=2) == numbers(digits_run, tmp_path)
+
+
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -224,6 +250,7 @@ def test_weights_that_are_not_finite(refuse, finished):
         (["--particles=1000000000000"], "--particles must be within 1 to 10,000,000, got 1,000,000,000,000"),
         (["--refine_rate=0.1"], "--refine_rate is for refined posteriors: ask for them with --refine_steps"),
         (["--refine_steps=0", "--refine_particles=2"], "--refine_particles is for refined posteriors"),
+        (["--processes=0"], "--processes must be within 1 to 1024, got 0"),
         (["--images=0"], "--images must be at least 1, got 0"),
         (["--images=-1"], "--images must be at least 1, got -1"),
     ],

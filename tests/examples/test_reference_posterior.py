@@ -204,7 +204,7 @@ def test_a_meter_is_filled_once():
 # Bad input
 
 
-@pytest.mark.thorough_after(5)
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

@@ -63,9 +63,11 @@ def test_an_interrupted_run_goes_on(train, call, interrupts, tmp_path, grey, num
     handler = signal.getsignal(number)
     interrupts[1] = number
     done = train(*options)
-    assert done.lines[-1] == f"stopped at step 2; continue with: python -m examples.train_svi --resume {run}"
+    assert done.status == 128 + number
+    last = done.out.splitlines()[-1]
+    assert last == f"stopped at step 2; continue with: python -m examples.train_svi --resume {run}"
     assert signal.getsignal(number) == handler
-    assert files(run) == ["checkpoint.pt", "config.yaml", "data.json", "metrics.csv"]
+    assert files(run) == ["checkpoint.pt", "checkpoint_before.pt", "config.yaml", "data.json", "metrics.csv"]
     assert f"run directory: {run}" in call("train_svi", "--resume", run).lines
     assert files(run) == UNDRAWN
     train(*options, f"--run={tmp_path / 'whole'}")
@@ -134,10 +136,12 @@ def test_resuming_with_another_model(call, finished, change):
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", None])
 def test_resuming_from_a_damaged_checkpoint(call, finished, content):
     checkpoint = finished / "checkpoint.pt"
+    (finished / "checkpoint_before.pt").unlink()
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000] if content is None else content)
     assert unchanged(finished, call, "--train.steps=6").startswith(f"cannot load the checkpoint {checkpoint}")
 
 
+@pytest.mark.thorough
 def test_resuming_from_a_checkpoint_of_something_else(call, finished):
     torch.save({"something": torch.ones(2)}, finished / "checkpoint.pt")
     assert "is damaged or of another model" in unchanged(finished, call, "--train.steps=6")
@@ -150,6 +154,8 @@ def test_resuming_with_another_start(call, finished, option):
     assert message.startswith(f"--resume continues {finished} with its own settings")
 
 
+@pytest.mark.thorough
 def test_resuming_without_a_checkpoint(call, finished):
     (finished / "checkpoint.pt").unlink()
+    (finished / "checkpoint_before.pt").unlink()
     assert "found none" in unchanged(finished, call, "--train.steps=6")

@@ -19,6 +19,7 @@ def refuse(refused, tiny, tmp_path):
 @pytest.mark.thorough
 def test_the_run_directory_exists(refuse, tmp_path, grey):
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
     message = refuse(f"--data=folder:{grey}")
     assert message == (
         f"run directory {tmp_path / 'run'} exists: expected a new one; "
@@ -149,6 +150,5 @@ def test_a_loss_that_is_not_finite_leaves_a_checkpoint(train, tmp_path, grey):
     assert done.status == 2
     assert "is not finite" in done.err
     assert done.err.count("\n") == 1
-    state = load_checkpoint(tmp_path / "run/checkpoint.pt")
-    assert 0 < state["step"] < 50
+    assert load_checkpoint(tmp_path / "run/checkpoint.pt")["step"] == 0
     assert "model.safetensors" not in files(tmp_path / "run")

@@ -121,6 +121,7 @@ def test_arvizs_psis_on_the_file_gives_the_khat_in_the_file(make_pair: MakePair,
     data.close()
 
 
+@pytest.mark.thorough
 def test_resampled_draws_have_the_posteriors_moments(monkeypatch: pytest.MonkeyPatch):
     """Of a guide that is off: the weights put it right."""
     monkeypatch.setattr(arviz_export, "NUM_DRAWS", 3000)

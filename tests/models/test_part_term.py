@@ -114,6 +114,7 @@ def test_particles_share_the_images(make_tree: MakeTree, images: torch.Tensor, t
     torch.testing.assert_close(found, torch.stack(looped))
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("target", ["zoomed", "pasted"])
 def test_a_normal_run_minimises_eq_1(make_pair: MakePair, images: torch.Tensor, target: str):
     """-log p(x | z) less the part term is constant + (squared error + weight x the parts' squared error) / 2 sigma^2.

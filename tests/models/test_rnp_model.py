@@ -17,6 +17,7 @@ CheckShapes = Callable[..., None]
 LIKELIHOODS = ("normal", "bernoulli", "continuous_bernoulli")
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("particles", [(), (3,)], ids=["plain", "particles"])
 def test_sites_have_the_shapes_that_the_source_states(
     make_pair: MakePair, images: torch.Tensor, check_shapes: CheckShapes, particles: tuple[int, ...]
@@ -25,6 +26,7 @@ def test_sites_have_the_shapes_that_the_source_states(
     check_shapes(model, images, particles)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("num_steps", [(3,), (2, 2), (2, 1, 2)])
 def test_the_root_is_a_standard_normal_named_after_its_level(
     make_pair: MakePair, images: torch.Tensor, num_steps: tuple[int, ...]

@@ -49,6 +49,7 @@ def test_paint_starts_at_the_ink(ink: float, compressing: bool):
     assert paint(torch.tensor(paint.start)).item() == pytest.approx(ink)
 
 
+@pytest.mark.thorough
 def test_a_model_can_be_pickled(make_tree):
     """To be sent to a process, or copied: no function of it is without a name."""
     tree = make_tree()

@@ -125,6 +125,7 @@ def test_auto_is_bernoulli_for_grey_and_normal_for_colour(name: Any, channels: i
     assert likelihood_name(ModelConfig(likelihood=name), (channels, 12, 12)) == expected
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(("chunk", "expected"), [(0, None), (3, 3)])
 def test_how_to_compute_reaches_the_engine(tiny_config: MakeConfig, chunk: int, expected: int | None):
     tree = build_tree(tiny_config(chunk=chunk, recompute=True), 6, (1, 12, 12))

@@ -2,23 +2,27 @@
 
 import os
 import resource
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import PicklingError
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
-from torch import nn
+from hypothesis import given
+from hypothesis.strategies import integers
 
 from rnp_pyro.checkpoint import (
-    MetricsFile,
+    CHECKPOINT,
+    CHECKPOINT_BEFORE,
+    claim_run,
     create_run,
     load_checkpoint,
-    load_weights,
+    load_newest_checkpoint,
     open_run,
     read_json,
-    read_metrics,
     read_object,
     save_checkpoint,
     save_weights,
@@ -123,16 +127,6 @@ def test_a_write_that_fails_halfway_is_one_line(tmp_path: Path, write: Callable[
     assert path.read_text() == "old"
 
 
-def test_a_row_that_finds_no_room_leaves_the_rows_before(tmp_path: Path):
-    path = tmp_path / "metrics.csv"
-    metrics = MetricsFile(path, ("step", "loss"))
-    metrics.append({"step": 1, "loss": 2.0})
-    before = path.read_bytes()
-    with a_disk_of(len(before) + 3), pytest.raises(UserError, match=r"cannot write to .*metrics.csv: File too large"):
-        metrics.append({"step": 2, "loss": 1.23456789})
-    assert path.read_bytes() == before
-
-
 # -- JSON
 
 
@@ -225,97 +219,85 @@ def test_a_missing_checkpoint_is_one_line(tmp_path: Path):
     assert one_line(error, path)
 
 
-# -- weights
+def test_the_one_before_is_kept(tmp_path: Path):
+    path, before = tmp_path / CHECKPOINT, tmp_path / CHECKPOINT_BEFORE
+    for step in (1, 2, 3):
+        save_checkpoint({**STATE, "step": step}, path, before)
+    assert (load_checkpoint(path)["step"], load_checkpoint(before)["step"]) == (3, 2)
+    assert load_newest_checkpoint(tmp_path)[0]["step"] == 3
+    assert load_newest_checkpoint(tmp_path)[1] is None
 
 
-class Shared(nn.Module):
-    """Two names of one layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one = nn.Linear(2, 3)
-        self.other = self.one
-
-
-def test_weights_round_trip(tmp_path: Path):
-    one, other = nn.Linear(2, 3), nn.Linear(2, 3)
-    save_weights(one, tmp_path / "w.safetensors")
-    load_weights(other, tmp_path / "w.safetensors")
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
-    assert os.listdir(tmp_path) == ["w.safetensors"]
+def test_a_damaged_one_does_not_replace_the_one_before(tmp_path: Path):
+    path, before = tmp_path / CHECKPOINT, tmp_path / CHECKPOINT_BEFORE
+    for step in (1, 2):
+        save_checkpoint({**STATE, "step": step}, path, before)
+    path.write_bytes(path.read_bytes()[:-100])
+    save_checkpoint({**STATE, "step": 3}, path, before)
+    assert (load_checkpoint(path)["step"], load_checkpoint(before)["step"]) == (3, 1)
 
 
-def test_shared_weights_are_kept_once(tmp_path: Path):
-    one, other = Shared(), Shared()
-    save_weights(one, tmp_path / "w.safetensors")
-    load_weights(other, tmp_path / "w.safetensors")
-    assert torch.equal(one.other.weight, other.one.weight)
-    assert other.one is other.other
-    assert (tmp_path / "w.safetensors").stat().st_size < 2 * 9 * 8 + 300
+def test_a_crash_between_two_renames_loses_nothing(tmp_path: Path):
+    save_checkpoint(STATE, tmp_path / CHECKPOINT_BEFORE)
+    state, note = load_newest_checkpoint(tmp_path)
+    assert state["step"] == 3
+    assert note is not None
+    assert note.endswith("going on from the one before, of step 3")
 
 
-@pytest.mark.parametrize("kind", ["empty", "truncated", "beginning", "text", "zeros", "noise", "json"])
-def test_damaged_weights_are_one_line(tmp_path: Path, kind: str):
-    path = tmp_path / "w.safetensors"
-    save_weights(nn.Linear(2, 3), path)
-    path.write_bytes(damaged(path)[kind])
-    with pytest.raises(UserError) as error:
-        load_weights(nn.Linear(2, 3), path)
-    assert one_line(error, path)
+def flip(path: Path, bit: int) -> None:
+    """Change one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("other", "cause"),
-    [
-        (nn.Linear(2, 4), r"size mismatch for weight: .*\[3, 2\].*\[4, 2\]"),
-        (nn.Linear(2, 3, bias=False), "Unexpected key"),
-        (nn.Conv2d(1, 1, 3), "size mismatch for weight"),
-    ],
-    ids=str,
-)
-def test_weights_of_another_model_are_one_line(tmp_path: Path, other: nn.Module, cause: str):
-    path = tmp_path / "w.safetensors"
-    save_weights(nn.Linear(2, 3), path)
-    with pytest.raises(UserError, match=f"{cause}.*damaged or of another model") as error:
-        load_weights(other, path)
-    assert one_line(error, path)
+@given(bit=integers(0, 10**6))
+def test_a_flipped_bit_is_found_and_the_one_before_is_taken(bit: int):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / CHECKPOINT
+        for step in (1, 2):
+            save_checkpoint({**STATE, "step": step}, path, Path(folder) / CHECKPOINT_BEFORE)
+        flip(path, bit % (8 * path.stat().st_size))
+        state, note = load_newest_checkpoint(Path(folder))
+        assert state["step"] == 1
+        assert note is not None
+        assert "damaged" in note
 
 
-def test_missing_weights_are_one_line(tmp_path: Path):
-    path = tmp_path / "w.safetensors"
-    with pytest.raises(UserError, match="expected trained weights") as error:
-        load_weights(nn.Linear(2, 3), path)
-    assert one_line(error, path)
+def test_a_checkpoint_of_an_earlier_version_opens(tmp_path: Path):
+    """It has no checksum of its own, but its archive has."""
+    path = tmp_path / CHECKPOINT
+    torch.save({**STATE, "weights": {"a": torch.arange(999.0)}}, path)
+    assert load_checkpoint(path)["weights"]["a"][7] == 7
+    flip(path, 8 * (path.stat().st_size // 2))
+    with pytest.raises(UserError, match="its checksum does not fit"):
+        load_checkpoint(path)
 
 
-# -- metrics
+def test_a_checkpoint_can_be_looked_at_with_torch_alone(tmp_path: Path):
+    save_checkpoint(STATE, tmp_path / CHECKPOINT)
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 3
 
 
-def test_rows_are_appended_one_by_one(tmp_path: Path):
-    path = tmp_path / "metrics.csv"
-    metrics = MetricsFile(path, ("step", "loss", "kl"))
-    assert read_metrics(path) == []
-    metrics.append({"step": 1, "loss": 0.5})
-    assert read_metrics(path) == [{"step": "1", "loss": "0.5", "kl": ""}]
-    metrics.append({"step": 2, "loss": 0.25, "kl": 3.0})
-    assert read_metrics(path)[1] == {"step": "2", "loss": "0.25", "kl": "3.0"}
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path):
+    path = tmp_path / CHECKPOINT
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10**7))
+    with pytest.raises(UserError, match="it holds more than a checkpoint does"):
+        load_checkpoint(path)
 
 
-@pytest.mark.parametrize(("until", "kept"), [(None, [1, 2, 3, 4]), (4, [1, 2, 3, 4]), (2, [1, 2]), (0, [])])
-def test_on_resuming_later_rows_are_dropped(tmp_path: Path, until: int | None, kept: list[int]):
-    path = tmp_path / "metrics.csv"
-    first = MetricsFile(path, ("step", "loss"))
-    for step in (1, 2, 3, 4):
-        first.append({"step": step, "loss": 0.1 * step})
-    again = MetricsFile(path, ("step", "loss"), until_step=until)
-    assert [int(row["step"]) for row in read_metrics(path)] == kept
-    again.append({"step": 9, "loss": 1.0})
-    assert [int(row["step"]) for row in read_metrics(path)] == [*kept, 9]
-
-
-def test_a_new_run_has_a_header_only(tmp_path: Path):
-    MetricsFile(tmp_path / "metrics.csv", ("step", "loss"))
-    assert (tmp_path / "metrics.csv").read_text().splitlines() == ["step,loss"]
+def test_advice_to_load_code_is_not_repeated(tmp_path: Path):
+    """torch's own message says how to switch its protection off."""
+    path = tmp_path / CHECKPOINT
+    torch.save({"step": Bomb(tmp_path / "mark")}, path)
+    with pytest.raises(UserError, match="damaged or holds more than tensors and numbers") as error:
+        load_checkpoint(path)
+    assert "weights_only" not in str(error.value)
+    torch.save([1], path)
+    with pytest.raises(UserError, match="of something else"):
+        load_checkpoint(path)
 
 
 # -- run directories
@@ -345,3 +327,21 @@ def test_only_a_directory_with_settings_is_a_run(tmp_path: Path):
     assert one_line(error, tmp_path)
     (tmp_path / "config.yaml").touch()
     assert open_run(tmp_path) == tmp_path
+
+
+@pytest.mark.parametrize("ended_at", ["nothing", "settings", "step 0"])
+def test_a_run_that_ended_before_its_first_step_is_begun_again(tmp_path: Path, ended_at: str):
+    run = claim_run(tmp_path / "run")
+    if ended_at != "nothing":
+        for name in ("config.yaml", "data.json", ".lock", ".checkpoint.pt.abc-12.partial"):
+            (run / name).touch()
+    if ended_at == "step 0":
+        save_checkpoint({**STATE, "step": 0}, run / CHECKPOINT)
+    assert claim_run(run) == run
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, CHECKPOINT_BEFORE, "model.safetensors", "notes.txt"])
+def test_a_run_that_took_a_step_is_not_begun_again(tmp_path: Path, name: str):
+    save_checkpoint(STATE, tmp_path / name)
+    with pytest.raises(UserError, match="exists: expected a new one"):
+        claim_run(tmp_path)

@@ -9,16 +9,8 @@ import torch
 from rnp_pyro.build import build_tree
 from rnp_pyro.choices import Sharing
 from rnp_pyro.config import ModelConfig, TreeConfig
-from rnp_pyro.hypernet import (
-    ELU_MEAN_SQUARE,
-    MODULATION,
-    Hypernet,
-    LevelHypernets,
-    Matrix,
-    NetworkParams,
-    NetworkShapes,
-    split_params,
-)
+from rnp_pyro.heads import Matrix, NetworkParams, NetworkShapes, split_params
+from rnp_pyro.hypernet import ELU_MEAN_SQUARE, MODULATION, Hypernet, LevelHypernets
 from rnp_pyro.program import decoder_heads, network_shapes
 
 SHAPES = NetworkShapes(14, hidden_size=16, state_size=8, initial_size=8, decoder=decoder_heads(8, 16, 20))

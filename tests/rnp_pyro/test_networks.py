@@ -18,7 +18,7 @@ def layers(module: nn.Module, kind: type[nn.Module]) -> int:
     return sum(isinstance(layer, kind) for layer in module.modules())
 
 
-@pytest.mark.thorough_after(3)
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("shape", IMAGE_SHAPES, ids=str)
 def test_any_size_of_image_can_be_encoded_and_decoded(shape: tuple[int, int, int]):
     assert ResNetEncoder(shape)(torch.rand(2, *shape)).shape == (2, 64)
@@ -78,6 +78,7 @@ def test_the_decoder_doubles_by_repeating_pixels(randomise: Randomise):
     assert (doubled, len(calls)) == (2, 6)
 
 
+@pytest.mark.thorough
 def test_floating_point_operations_are_those_stated():
     """The numbers of :class:`ConvDecoder`'s docstring; the baseline must never be slowed down."""
     counted = []

@@ -9,7 +9,7 @@ import torch
 
 from rnp_pyro.activations import recurrence_activations
 from rnp_pyro.choices import StateActivation
-from rnp_pyro.hypernet import Head, Matrix, NetworkParams
+from rnp_pyro.heads import Head, Matrix, NetworkParams
 from rnp_pyro.program import (
     ProgramParams,
     ProgramState,

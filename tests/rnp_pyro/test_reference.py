@@ -133,6 +133,7 @@ def test_gradients_are_those_of_algorithm_1(
         torch.testing.assert_close(one, other, **NANO)
 
 
+@pytest.mark.thorough
 def test_the_leak_the_gain_and_the_scale_limits_of_each_level_count(
     make_tree: MakeTree, randomise: Callable[..., None]
 ):

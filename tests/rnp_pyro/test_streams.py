@@ -66,6 +66,7 @@ def test_names_of_streams_matter():
     assert len({int(stream_key(*name)) for name in names}) == len(names)
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**40), st.integers(0, 300))
 def test_permutation_has_every_number_once(seed, count):

@@ -71,6 +71,7 @@ def test_a_tree_of_any_depth_has_as_many_nodes_as_its_steps_make(
     assert tree.fold(parse).shape == (4, 1, 12, 12)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_tree_knows_its_sizes(make_tree: MakeTree, channels: int):
     tree = make_tree(num_steps=(2, 3), image_shape=(channels, 12, 14))
@@ -116,6 +117,7 @@ def test_the_root_of_a_parse_is_its_latent(make_tree: MakeTree):
     assert make_tree().unfold(z).root is z
 
 
+@pytest.mark.thorough
 def test_every_parameter_has_a_gradient(make_tree: MakeTree):
     tree = make_tree(num_steps=(2, 2), feedback=True)
     tree.fold(tree.unfold(torch.randn(3, 6))).square().sum().backward()
@@ -211,6 +213,7 @@ def test_a_draw_moves_what_comes_after_it_only(make_tree: MakeTree, feedback: bo
     assert changed.tolist() == [[False, False, True, True, True, True]] * 2
 
 
+@pytest.mark.thorough
 def test_a_context_is_frozen(make_tree: MakeTree):
     draw = Recorder()
     make_tree().unfold(torch.randn(2, 6), draw)
@@ -361,7 +364,7 @@ def test_folding_a_noisy_or_leaks_once_at_the_root(make_tree: MakeTree):
     torch.testing.assert_close(tree.fold(parse), 1 - dark, **TIGHT)
 
 
-@pytest.mark.thorough_after(2)
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("leaf_level", [0, 1, 2])
 def test_folding_from_a_level_takes_that_levels_own_patches(make_tree: MakeTree, leaf_level: int):
     tree = make_tree(num_steps=(2, 1, 2), composition="sum")
@@ -374,6 +377,7 @@ def test_folding_from_a_level_takes_that_levels_own_patches(make_tree: MakeTree,
     torch.testing.assert_close(tree.fold(parse, leaf_level), canvas[:, 0], **TIGHT)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("composition", ["sum", "noisy_or"])
 def test_pasted_children_compose_to_the_canvases(make_tree: MakeTree, composition: str):
     tree = make_tree(num_steps=(2, 3), composition=composition)

@@ -176,6 +176,7 @@ def test_a_budget_on_the_command_line_replaces_a_file_s(write, order):
     assert budget(parse(*[f"--config={file}", "--train.steps=9"][::order])) == {"steps": 9}
 
 
+@pytest.mark.thorough
 def test_two_budgets_remain_two(write):
     """They are refused where the budget is used."""
     assert budget(parse("--train.steps=9", "--train.epochs=1")) == {"steps": 9, "epochs": 1}
@@ -260,15 +261,19 @@ def test_an_option_that_does_not_fit(call, tmp_path, monkeypatch, arguments, exp
         ("nope: 3\n", "nope"),
         ("train: {stepz: 3}\n", "stepz"),
         ("seed: zero\n", "--seed"),
-        ("seed: [1\n", "parsing"),
+        ("seed: [1\n", "plain YAML, got other text in line 2"),
         ("- 1\n- 2\n", "config"),
         ("hello\n", "config"),
         ("", "config"),
         ("model: 3\n", "--model: expected names and values of settings, got 3"),
         ("model: null\n", "--model: expected names and values of settings, got None"),
         ("model: {tree: [1]}\n", "--model.tree: expected names and values of settings, got [1]"),
-        ("a: &a [*a]\n", "YAML"),
-        ('seed: !!python/object/apply:os.system ["true"]\n', "python/object"),
+        ("a: &a [*a]\n", "without aliases"),
+        ('seed: !!python/object/apply:os.system ["true"]\n', "plain YAML"),
+        ("seed: " + "[" * 30 + "]" * 30, "at most 20 levels"),
+        ("data: " + "x" * 2**20, "at most 1 MiB"),
+        ("config: other.yaml\n", "a settings file cannot name another one"),
+        ("data: 2001-13-01\n", "plain YAML"),
         (b"\x80\x81", "YAML"),
         (b"seed: \x00", "expected a settings file in UTF-8"),
     ],
@@ -390,6 +395,7 @@ UNITS = {
     "train.num_particles": "Number of draws",
     "train.free_bits": "Nats per image",
     "train.batch_size": "Images per step",
+    "train.accumulate": "Parts in which",
     "train.learning_rate": "learning rate",
     "train.weight_decay": "per step",
     "train.lr_warmup": "Share",
@@ -402,6 +408,7 @@ UNITS = {
     "train.checkpoint_minutes": "Minutes",
     "train.validation_images": "Images",
     "fabric.devices": "How many",
+    "fabric.num_nodes": "How many machines",
 }
 """What tells the unit or range of every number."""
 

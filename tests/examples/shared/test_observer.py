@@ -2,6 +2,8 @@
 
 import signal
 import sys
+import threading
+from threading import Thread
 from types import ModuleType
 
 import pytest
@@ -57,6 +59,8 @@ def test_a_log_has_a_line_for_each_validation(tmp_path, capsys):
     observer.row(ROW)
     assert capsys.readouterr() == ("", "")
     observer.row({**ROW, **VALIDATION})
+    assert capsys.readouterr() == ("", ""), "saving precedes printing"
+    observer.save({"step": 25})
     out, err = capsys.readouterr()
     assert out == "   1.5 min  -ELBO 120.0, KL 12.5 nats, 600 images/s, validation -ELBO 118.0\n"
     assert err == ""
@@ -140,3 +144,22 @@ def test_tensorboard_where_it_is_installed(tmp_path, monkeypatch):
 
 def test_without_tensorboard(tmp_path):
     assert RunObserver(tmp_path).board is None
+
+
+def test_tensorboard_whose_thread_fails_is_left_out(tmp_path, capsys):
+    """It writes in a thread of its own, whose traceback nobody asked for."""
+
+    class Worker(Thread):
+        def run(self) -> None:
+            raise FileNotFoundError("the folder is gone")
+
+    Worker.__module__ = "tensorboard.summary.writer"
+    observer, before = RunObserver(tmp_path), threading.excepthook
+    observer.board = Writer("")
+    with observer.watching():
+        (worker := Worker()).start()
+        worker.join()
+    assert observer.board is None
+    assert threading.excepthook is before
+    err = capsys.readouterr().err
+    assert err == "warning: TensorBoard does not work here, and is left out (FileNotFoundError: the folder is gone)\n"

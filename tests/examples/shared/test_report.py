@@ -43,12 +43,14 @@ def test_the_bound_is_honest(run, images):
     assert numbers["neg_elbo"] == pytest.approx(numbers["reconstruction"] + numbers["kl"])
 
 
+@pytest.mark.thorough
 def test_the_squared_error_is_against_the_grey_image(run, images):
     mean = reconstruct(run.pair.model, run.pair.guide, run.pair.prepare_fixed(images))
     expected = (mean - to_unit(images)).square().mean().item()
     assert measure(run.pair, images, CPU)["mse"] == pytest.approx(expected)
 
 
+@pytest.mark.thorough
 def test_distinct_parts_looks_at_the_first_images(run, images, monkeypatch):
     seen = []
 

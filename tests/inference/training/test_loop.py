@@ -19,7 +19,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from inference.training import loop as training
 from inference.training.loop import train
 from inference.training.schedule import make_progress
-from inference.training.task import COLUMNS, Outcome, Task, Weights
+from inference.training.task import COLUMNS, NotFiniteError, Outcome, Task, Weights
 from inference.training.window import Window
 from models import MODELS
 from rnp_pyro.config import TrainConfig
@@ -434,6 +434,7 @@ def test_seconds_and_speed(make_run, clock):
 @pytest.mark.thorough
 def test_checkpoints_come_every_so_many_minutes(make_run, clock):
     run = make_run().train(steps=10, checkpoint_minutes=0.6 / 60)
+    assert run.observer.states.pop(0)["step"] == 0, "so that a run can be gone on with that was ended before"
     seconds = [state["seconds"] for state in run.observer.states]
     assert len(seconds) > 2
     gaps = np.diff([0, *seconds[:-1]])
@@ -461,7 +462,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(make_run):
     run = make_run(prepare=prepare)
     likelihood = run.task.model.likelihood
     run.task.model.likelihood = lambda canvas: likelihood(canvas * spoilt.pop() if spoilt else canvas)
-    with pytest.raises(UserError, match=r"the loss is not finite \(nan\) at step 3: the state before it is saved"):
+    with pytest.raises(UserError, match=r"the loss is not finite \(nan\) at step 3$"):
         run.train(steps=6, ema=0.5)
     assert_same(run.state["weights"], make_run(prepare=sound).train(steps=6, stop_after=3).state["weights"])
     # The checkpoint can be loaded, and gone on from.
@@ -473,10 +474,11 @@ def test_a_gradient_that_is_not_finite_stops_the_run(make_run):
     run = make_run()
     run.task.guide.loc_and_scale.weight.register_hook(lambda gradient: gradient * inf)
     before = run.weights
-    with pytest.raises(UserError, match=r"the gradient is not finite \((nan|inf)\) at step 0: .*--train.learning_rate"):
+    with pytest.raises(UserError, match=r"the gradient is not finite \((nan|inf)\) at step 0$") as caught:
         run.train(steps=6)
+    assert caught.value.options == "--train.learning_rate 0.00015"
     assert_same(run.state["weights"], before)
-    assert run.state["step"] == 0
+    assert [state["step"] for state in run.observer.states] == [0]
 
 
 @pytest.mark.thorough
@@ -485,18 +487,43 @@ def test_an_explosion_stops_the_run(make_run):
     with pytest.raises(UserError, match="is not finite") as caught:
         run.train(steps=50, learning_rate=1e30, lr_warmup=0.0)
     assert "\n" not in str(caught.value)
-    assert 0 < run.state["step"] < 50
+    assert caught.value.options == "--train.learning_rate 0.0015"
+    assert run.state["step"] == 0, "what is saved is from before the weights ran away"
+    assert make_run().train(run.state, steps=6, learning_rate=0.0015).outcome.finished
+
+
+@pytest.mark.parametrize(
+    ("rate", "options"),
+    [(1.0, "--model.tree.compress true --train.learning_rate 0.0015"), (0.001, "--model.tree.compress true")],
+)
+def test_what_helps_against_numbers_that_run_away(make_run, rate, options):
+    run = make_run()
+    run.task.model.decoder.compress = False
+    run.task.guide.loc_and_scale.weight.register_hook(lambda gradient: gradient * nan)
+    with pytest.raises(NotFiniteError) as caught:
+        run.train(steps=2, learning_rate=rate)
+    assert caught.value.options == options
+
+
+def test_weights_that_are_not_finite_are_not_saved(make_run):
+    """Without validation images nothing else would notice after the last step."""
+    run = make_run()
+    run = make_run(validation=run.task.validation[:0])
+    with pytest.raises(NotFiniteError, match="a weight is not finite after step 1"):
+        run.train(steps=1, learning_rate=inf)
+    assert [state["step"] for state in run.observer.states] == [0]
 
 
 def test_an_explosion_in_the_last_step_stops_the_run(make_run):
     """No further step would notice."""
     run = make_run()
     with pytest.raises(
-        UserError, match=r"the bound of validation images is not finite .* after step 1, which is not saved"
+        NotFiniteError, match=r"the bound of validation images is not finite .* after step 1$"
     ) as caught:
         run.train(steps=1, learning_rate=1e30, lr_warmup=0.0)
     assert "\n" not in str(caught.value)
     assert not hasattr(run, "outcome")
+    assert run.state["step"] == 0
 
 
 def place(run: Run, loc: float) -> Run:

@@ -106,7 +106,7 @@ def test_settings_by_their_names(images):
         ({"seed": -1}, "seed"),
         ({"minutes": 1, "steps": 2}, "one budget"),
         ({"guide": "nope"}, "expected one of resnet"),
-        ({"guide": "ladder"}, "nodes"),
+        ({"guide": "ladder", "model": {"node_latents": "none"}}, "nodes"),
         ({"preset": "nope"}, "unknown preset nope"),
         ({"data": "mnist"}, "first argument"),
         ({"run": "folder"}, "out="),
@@ -291,8 +291,9 @@ def test_trees(run, images, tmp_path):
 
 
 @pytest.mark.thorough
-def test_edits(run, images):
-    one, two = run.parse(images[:2])
+def test_edits(fit, images):
+    """With the root alone random, where a whole tree is its root's program."""
+    one, two = fit(images, guide="resnet").parse(images[:2])
     moved = one.move([1], shift=(0.2, 0.0), turn=10)
     assert not torch.equal(moved.canvas, one.canvas)
     assert moved.image is None
@@ -365,7 +366,7 @@ def test_images_of_another_kind(run, call, bad):
 
 @pytest.mark.thorough
 def test_a_run_says_what_it_is(run):
-    expected = "<run of rnp with guide resnet, trained on 21 grey images of 12x12 pixels (array), in memory>"
+    expected = "<run of rnp with guide ladder, trained on 21 grey images of 12x12 pixels (array), in memory>"
     assert repr(run) == expected
     assert run._repr_png_().startswith(b"\x89PNG")
     assert run.model is run.pair.model

@@ -192,7 +192,7 @@ def test_tensorboard_that_breaks_on_use(tmp_path, monkeypatch, capsys):
     watched = RunObserver(tmp_path)
     with watched.watching():
         watched.row(ROW)
-        watched.row(ROW)
+        watched.row({**ROW, "step": ROW["step"] + 1})
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 3
 

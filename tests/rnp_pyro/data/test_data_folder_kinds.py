@@ -60,7 +60,7 @@ SPLIT_NAMES = [
 ]
 
 
-@pytest.mark.thorough_after(3)
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("names", SPLIT_NAMES)
 def test_folders_of_splits_are_the_splits(tmp_path, names):
     for at, (name, count) in enumerate(zip(names, (10, 4, 3), strict=True)):
@@ -77,6 +77,7 @@ def test_folders_of_splits_are_the_splits(tmp_path, names):
         assert [file.split("/")[1] for file in part.files] == ["ab"[label] for label in part.labels]
 
 
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("layout", ["sets/{split}/{kind}", "{kind}/{split}", "{split}/deep/{kind}/images"])
 def test_splits_and_classes_at_any_depth(tmp_path, layout):
     for at, split in enumerate(("train", "test")):
@@ -220,6 +221,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     "large",
     [
@@ -301,7 +303,7 @@ def test_masks_of_few_values_are_scaled_and_it_is_said(tmp_path, divisor, white)
     assert int(load(tmp_path, white=2 * white).train.max()) in (127, 128)
 
 
-@pytest.mark.thorough_after(3)
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("bits", [10, 12, 14])
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_few_bits_in_16(tmp_path, bits, ending):
@@ -456,3 +458,31 @@ def test_classes_from_before_folders_were_splits(tmp_path):
     assert data.class_names == ("test", "train")
     assert data.test_labels is not None
     assert sorted(data.test_labels.tolist()) == [0, 1]
+
+
+def test_masks_beside_their_images_are_said(tmp_path):
+    fill(tmp_path / "images")
+    fill(tmp_path / "masks")
+    (note,) = (note for note in load(tmp_path).notes if "masks" in note and "name the folder of the images" in note)
+    assert note.startswith("the folder 'masks' has a file for each of 'images'")
+    (tmp_path / "other").mkdir()
+    fill(tmp_path / "other" / "masks", 12)
+    fill(tmp_path / "other" / "faces", 12, start=50)  # a class of carnival masks
+    assert not [note for note in load(tmp_path / "other").notes if "a file for each" in note]
+
+
+def test_what_is_no_folder_is_named_as_what_it_is(tmp_path):
+    fill(tmp_path / "set", 4)
+    np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
+    (tmp_path / "a.zip").touch()
+    assert f"name it as array:{tmp_path / 'a.npy'}" in refused(tmp_path / "a.npy")
+    assert "unpack it" in refused(tmp_path / "a.zip")
+    assert f"name the folder that it is in, folder:{tmp_path / 'set'}" in refused(tmp_path / "set" / "000.png")
+    for name, told in (
+        (str(tmp_path / "set"), f"name it as folder:{tmp_path / 'set'}"),
+        (str(tmp_path / "a.npy"), f"name it as array:{tmp_path / 'a.npy'}"),
+        (f"array:{tmp_path / 'set' / '000.png'}", f"name the folder of your images, folder:{tmp_path / 'set'}"),
+    ):
+        with pytest.raises(UserError) as caught:
+            load_images(name)
+        assert told in str(caught.value)

@@ -61,6 +61,7 @@ def test_each_pixel_keeps_its_place(glyph: torch.Tensor):
     torch.testing.assert_close(red_glyph, torch.where(glyph == 1, colour, torch.ones(3, 1, 1)))
 
 
+@pytest.mark.thorough
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
 def test_more_ink_is_never_brighter(seed: int):

@@ -58,6 +58,7 @@ def test_a_picture_is_shown_as_it_is_and_its_ink_bright(value: TreeValue, image:
     assert figure.axes[0].texts[1].get_text() == "as the model sees it"
 
 
+@pytest.mark.thorough
 def test_one_level_and_a_truncated_tree(make_tree: MakeTree, value: TreeValue, image: torch.Tensor, pictures):
     with torch.no_grad():
         flat = unfold_value(make_tree(num_steps=(3,)), torch.randn(6))
@@ -65,6 +66,7 @@ def test_one_level_and_a_truncated_tree(make_tree: MakeTree, value: TreeValue, i
     assert len(pictures(tree_drawing(image, truncate(value, 1)))) == 3 + 2 + 1 + 2
 
 
+@pytest.mark.thorough
 def test_three_levels_and_colour(make_tree: MakeTree, pictures):
     with torch.no_grad():
         tree = make_tree(num_steps=(2, 2, 3), image_shape=(3, 12, 12))

@@ -137,6 +137,7 @@ def test_swapping_twice_is_the_identity(tree: Tree, trees, path, with_pose: bool
         assert_same(one, before)
 
 
+@pytest.mark.thorough
 def test_swapped_parts_take_their_subtrees_along(tree: Tree, trees):
     one, other = swap_parts(tree, *trees, (0,), (2,))
     torch.testing.assert_close(one.canvas_of(2)[0], trees[1].canvas_of(2)[2], **TIGHT)
@@ -152,6 +153,7 @@ def test_an_edited_subtree_is_swapped_as_it_is(tree: Tree, trees):
     assert not torch.equal(pose_of(other, (0, 1)), pose_of(trees[0], (0, 1)))
 
 
+@pytest.mark.thorough
 def test_poses_are_swapped_when_asked_for(tree: Tree, trees):
     one, _ = swap_parts(tree, *trees, (0,), (2,), with_pose=True)
     assert torch.equal(pose_of(one, (0,)), pose_of(trees[1], (2,)))

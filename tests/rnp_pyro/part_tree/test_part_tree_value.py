@@ -74,7 +74,7 @@ def test_a_path_leads_to_a_node(make_tree: MakeTree):
     assert [position(value, (part, sub)) for part in range(2) for sub in range(3)] == [(0, place) for place in range(6)]
 
 
-@pytest.mark.thorough_after(2)
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("path", [(), (2,), (-1,), (0, 3), (0, 0, 0)])
 def test_what_is_no_path_is_refused(make_tree: MakeTree, path: tuple[int, ...]):
     value = tree_value(tree := make_tree(num_steps=(2, 3)), tree.unfold(torch.randn(6)))

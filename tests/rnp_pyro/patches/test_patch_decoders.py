@@ -16,7 +16,7 @@ from rnp_pyro.build import build_tree, weights_to_come
 from rnp_pyro.config import Config, ModelConfig, TreeConfig
 from rnp_pyro.draw import mean
 from rnp_pyro.errors import UserError
-from rnp_pyro.hypernet import Matrix
+from rnp_pyro.heads import Matrix
 from rnp_pyro.patch import PatchDecoder
 from rnp_pyro.patches import PATCH_DECODERS
 from rnp_pyro.patches.conv import Conv
@@ -287,6 +287,7 @@ def test_a_coloured_file_is_grey_among_grey_images(tmp_path: Path):
     )
 
 
+@pytest.mark.thorough
 def test_a_run_is_whole_without_the_file(tmp_path: Path, tiny_config: MakeConfig):
     path = picture(tmp_path / "bar.png")
     config = tiny_config(patch_decoder="primitives", primitives=(str(path), "dot"))

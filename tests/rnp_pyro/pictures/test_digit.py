@@ -135,6 +135,7 @@ def test_specks_and_the_table_around_the_paper_are_left_out(tmp_path: Path):
     assert "specks and what touches the border left out" in read_digit(tmp_path / "a.png", 28).note
 
 
+@pytest.mark.thorough
 def test_the_note_says_what_was_done(tmp_path: Path):
     seven((400, 300), 150, 60, 160, 6).save(tmp_path / "a.png")
     note = read_digit(tmp_path / "a.png", 28).note
@@ -154,6 +155,7 @@ def test_mnist_itself_stays_nearly_as_it_is(tmp_path: Path):
     assert max(changes) < 1
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("grain", [0, 2, 8])
 def test_an_even_image_has_no_digit(tmp_path: Path, grain: float):
     pixels = 180 + np.random.default_rng(0).normal(0, grain, (300, 300))
@@ -169,6 +171,7 @@ def test_what_is_no_image(tmp_path: Path, content: bytes):
         read_digit(tmp_path / "a.png", 28)
 
 
+@pytest.mark.thorough
 def test_sizes_that_are_refused(tmp_path: Path):
     Image.new("L", (1, 1)).save(tmp_path / "a.png")
     with pytest.raises(UserError, match="of 1x1"):
