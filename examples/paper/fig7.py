@@ -14,8 +14,8 @@ from rnp_pyro import figures
 
 TURNED = f"--model.tree.rotation_limit={pi:.8f}"
 PARTS = "[0.2,0.5]"
-WHOLES = "[0.4,0.8]"
-"""A digit's size on the image: the pairs' digits are 1.5 times smaller than it."""
+WHOLES = "[0.3,0.6]"
+"""A digit's size on the image, as large as fits at any turn: the pairs' digits have ink on about half of it."""
 
 
 def plan(scale: Scale) -> Sequence[RunPlan]:
