@@ -22,6 +22,7 @@ DEVICE_LITERALS = {
     "rnp_pyro/figures/printing.py": {"cpu"},  # images become NumPy arrays there
     "examples/benchmarking/timing.py": {"cuda"},  # the one whose allocator is asked for its peak
     "examples/paper/__init__.py": {"cpu"},  # a scale: figures at the size of two processor cores
+    "examples/paper/config.py": {"cpu"},  # the same
     "examples/paper/scales.py": {"cpu"},  # the same
     "rnp_pyro/api/devices.py": {"mps"},  # the one without float64
     "examples/evaluation/evaluate.py": {"cpu"},  # whose processors processes share out

@@ -1,8 +1,8 @@
 """Whether an ablation's ranking is still changing when its time is up.
 
-A minute shows who starts fast, not who ends well. So each two neighbours in the ranking are compared by what they gained
-in the second half of their time. Where the lower one gained so much more that at this rate it would pass the higher one
-within half as much time again, the ranking is not to be trusted yet.
+A minute shows who starts fast, not who ends well. So each two neighbours in the ranking are compared by what they
+gained in the second half of their time. Where the lower one gained so much more that at this rate it would pass the
+higher one within half as much time again, the ranking is not to be trusted yet.
 """
 
 from collections.abc import Mapping, Sequence
