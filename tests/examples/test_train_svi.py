@@ -103,8 +103,10 @@ def test_weights_are_the_checkpoint_s(digits_run):
     run, _ = digits_run
     weights = load_file(run / "model.safetensors")
     checkpoint = load_checkpoint(run / "checkpoint.pt")["weights"]
-    assert weights.keys() == checkpoint.keys()
+    # A tree that guide and model share has two names in the checkpoint, and one in the file.
+    assert weights.keys() <= checkpoint.keys()
     assert all(torch.equal(weights[name], checkpoint[name]) for name in weights)
+    assert all(any(torch.equal(value, one) for one in weights.values()) for value in checkpoint.values())
 
 
 @pytest.mark.thorough
