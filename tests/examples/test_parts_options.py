@@ -13,7 +13,7 @@ from rnp_pyro.api.opening import open_trained
 @pytest.mark.thorough
 @pytest.mark.usefixtures("no_figures")
 def test_a_guide_is_adapted_to_a_model_that_stays_as_it_is(train, digits_run, mnist, tmp_path):
-    given = ("--data=mnist", f"--data_dir={mnist}")
+    given = ("--data=mnist", f"--data_dir={mnist}", "--model.node_latents=none")
     done = train(*given, "--init", digits_run[0], "--train.only=guide", "--train.steps=6", "--train.ema=0.5")
     assert done.status == 0
     assert f"taken from {digits_run[0]}: model.*, guide.*" in done.err
