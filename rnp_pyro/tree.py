@@ -191,8 +191,8 @@ class Tree(nn.Module):
         Without feedback a walk draws patches on their parents' canvases, which are the lowest ones of a fold. With
         feedback it draws what the children drew, up to the root.
         """
-        levels = range(self.num_levels, 0, -1) if self.feedback is not None and leaf_level == 0 else (leaf_level + 1,)
-        for level in levels:
+        whole = range(self.num_levels, 0, -1) if leaf_level == 0 else ()
+        for level in (leaf_level + 1,) if self.feedback is None else whole:
             drawn = dict(enumerate(reversed(parse.drawn), 1)).get(level)
             if drawn is not None:
                 return level, drawn

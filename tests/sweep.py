@@ -25,7 +25,7 @@ TREES: dict[str, dict[str, Any]] = {
     "default": {},
     "depth 3": {"model.tree.num_steps": [3, 4, 4]},
     "feedback": {"model.tree.feedback": True},
-    "ladder": {"model.node_latents": "state", "guide.name": "ladder"},
+    "root alone": {"model.node_latents": "none"},
 }
 """Name to the settings that differ from the default."""
 

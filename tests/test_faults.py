@@ -245,6 +245,7 @@ def test_a_reader_that_goes_away_does_not_stop_training(pictures: Path, tmp_path
     training.stdout.readline()
     training.stdout.close()
     told = training.stderr.read()
+    training.stderr.close()
     assert training.wait(timeout=120) == 0, told
     assert "Error" not in told
     assert (tmp_path / "run" / "summary.json").exists()

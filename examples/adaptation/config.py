@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rnp_pyro.errors import UserError
 
@@ -28,7 +29,7 @@ class TransferConfig:
     out: str
     counts: Sequence[int] = (1, 5, 20, 100)
     classes: str | None = None
-    split: str = "train"
+    split: Literal["train", "test"] = "train"
     steps: int = 500
     images: int = 1000
     seed: int = 0
@@ -46,5 +47,3 @@ def check(config: TransferConfig) -> None:
     for name in ("steps", "images"):
         if getattr(config, name) < 1:
             raise UserError(f"--{name} must be at least 1, got {getattr(config, name)}")
-    if config.split not in ("train", "test"):
-        raise UserError(f"--split: expected train or test, got {config.split}")

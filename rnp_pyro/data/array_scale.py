@@ -70,8 +70,8 @@ def _whole_scale(
         )
     words = Scale(0.0, FULL_WORDS, False)
     wide = all(array.dtype.itemsize > 1 for array in arrays.values())
-    if wide and like == words:
-        return words, most, ()
+    if wide and like is not None and not like.floats and most <= like.full:
+        return like, most, ()
     unsigned = all(array.dtype == np.uint16 for array in arrays.values()) and most > 1
     large = wide and (most > FULL_BYTES or unsigned) and most != FULL_BYTES
     return words if large else Scale(0.0, FULL_BYTES, False), most, ()

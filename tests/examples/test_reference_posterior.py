@@ -160,11 +160,11 @@ def test_an_interrupted_command_goes_on(call, digits_run, tmp_path: Path, monkey
 
 
 @pytest.mark.thorough
-def test_numbers_of_others_are_not_mixed_in(call, refuse, digits_run, grey_run, tmp_path: Path):
+def test_numbers_of_others_are_not_mixed_in(call, refuse, digits_run, vae_run, tmp_path: Path):
     out = tmp_path / "reference.json"
     call("reference_posterior", digits_run[0], *TINY, "--images", 1, "--json", out)
     before = out.read_bytes()
-    for run, options in ((digits_run, ["--seed=3"]), (digits_run, ["--draws=11"]), (grey_run, [])):
+    for run, options in ((digits_run, ["--seed=3"]), (digits_run, ["--draws=11"]), (vae_run, [])):
         message = refuse(run[0], *TINY, *options, "--images", 1, "--json", out)
         assert message.startswith(f"{out} exists and is of another run, of other images or of other settings")
     assert out.read_bytes() == before

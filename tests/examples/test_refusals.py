@@ -267,7 +267,7 @@ def test_a_file_that_cannot_be_written(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("name", [name for name in FOLDERS if name != "ablate_guides"])
+@pytest.mark.parametrize("name", [name for name in FOLDERS if name != "ablate_guides" and not COMMANDS[name].goes_on])
 def test_a_folder_that_holds_results(refused: Refuse, call, arguments, tmp_path: Path, name: str):
     assert call(name, *arguments(name)).status == 0
     assert f"exists: choose another folder with {COMMANDS[name].folder}" in refused(name, *arguments(name))

@@ -67,10 +67,6 @@ NEEDS_DATA = {
     "evaluate": ["--particles=2", "--images=1"],
     "encode": ["--out={folder}/codes.npz"],
     "compare_completions": ["{run}", "--images=1", "--particles=8", "--rounds=0"],
-    "reference_posterior": [
-        *("--images=0", "--chains=2", "--warmup=2", "--draws=4", "--population=2", "--particles=30"),
-        *("--climb=1", "--bound_draws=2", "--processes=1"),
-    ],
 }
 
 

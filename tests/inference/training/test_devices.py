@@ -55,7 +55,8 @@ config = TrainConfig(
 gradients = []
 def look(optimizer, args, kwargs):
     if not gradients:
-        gradients.extend(p.grad.clone() for p in optimizer.param_groups[0]["params"] if p.grad is not None)
+        parameters = optimizer.param_groups[0]["params"]
+        gradients.extend(torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in parameters)
 register_optimizer_step_pre_hook(look)
 fabric = Fabric(accelerator="cpu", devices=devices, precision="64-true")
 fabric.launch()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rnp_pyro import checkpoint
+from rnp_pyro import writing
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.edit import Move, move_part, truncate, unfold_value
 from rnp_pyro.part_tree.files import load_tree, save_tree, tree_to_json
@@ -115,7 +115,7 @@ def test_a_crash_leaves_the_older_file(value: TreeValue, path: Path, monkeypatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "replace", full)
+    monkeypatch.setattr(writing.os, "replace", full)
     with pytest.raises(UserError, match="No space"):
         save_tree(value, path)
     assert path.read_text() == "older"
