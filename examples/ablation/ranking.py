@@ -16,7 +16,7 @@ Curve = tuple[Sequence[float], Sequence[float]]
 
 
 def ranking_lines(curves: Mapping[str, Sequence[Curve]]) -> list[str]:
-    """Say which neighbours in the ranking would change places soon, in a line each; or in one line that none would.
+    """Return a line for each two neighbours in the ranking that would change places soon, or one that none would.
 
     Args:
         curves: For each variant its runs' curves. Runs of fewer than three validations are left out.

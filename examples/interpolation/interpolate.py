@@ -132,7 +132,7 @@ def _along(judge: Run, images: Any, config: InterpolateConfig) -> dict[str, Any]
 
 
 def describe(numbers: dict[str, Any]) -> list[str]:
-    """Say the numbers in a line each."""
+    """Return the numbers in a line each."""
     lines = []
     for judge, rows in numbers.items():
         if isinstance(rows, dict):

@@ -106,7 +106,7 @@ def measure(run: Run, baseline: Run | None, asked: Codes, images: int) -> dict[s
 
 
 def describe(numbers: dict[str, Any]) -> list[str]:
-    """Say the numbers in a line each."""
+    """Return the numbers in a line each."""
     lines = [f"silhouette between levels {numbers['silhouette_of_levels']:.3f}"]
     for name, row in numbers.items():
         if isinstance(row, dict):

@@ -42,7 +42,7 @@ class Started:
     left: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """Say it in a line each."""
+        """Return what was taken and left, in a line each."""
         news: dict[str, list[str]] = {}
         for name, reason in self.new.items():
             news.setdefault(reason, []).append(name)

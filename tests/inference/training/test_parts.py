@@ -63,7 +63,7 @@ def snapshot(model: Any, guide: Any) -> dict[str, torch.Tensor]:
 
 
 def is_trained(name: str, only: str = "", freeze: str = "") -> bool:
-    """Say it again, by names."""
+    """Name them again."""
     parts = {"guide" if name.startswith("guide.") else "model"}
     parts |= {part for part in ("state_hypernet", "policy_hypernet") if f".{part}s." in name}
     parts |= {"patch_decoder"} if name.endswith(" of patches") else set()

@@ -79,7 +79,7 @@ def server(tmp_path):
 
 
 def publish(tmp_path: Path, monkeypatch, dataset) -> None:
-    """Put the compressed files on the server and their sums into torchvision's list."""
+    """Serve the compressed files on the server and their sums into torchvision's list."""
     resources = []
     for key, array in zip(FILES, layouts.idx_arrays(), strict=True):
         name = f"{FILES[key]}.gz"
