@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
-from typing import Any
+from typing import Any, Literal
 
 from examples.adaptation.adapt import divided, measured
 from examples.adaptation.config import TransferConfig
@@ -93,7 +93,7 @@ def _load(name: str, like: Run, context: Context) -> ImageData:
     return load_images(name, data_dir=context.data_dir, image_size=like.config.image_size)
 
 
-def _adapted(run: Run, data: ImageData, split: str, context: Context, folder: str) -> Curve:
+def _adapted(run: Run, data: ImageData, split: Literal["train", "test"], context: Context, folder: str) -> Curve:
     """Adapt a run's encoder to each number of images; folders hold the run's weights in their name."""
     scale = context.scale
     config = TransferConfig(
