@@ -52,7 +52,7 @@ def make(runs: Trained, context: Context) -> Made:
     scale, rows, more, details = context.scale, [], {}, {}
     digits = choose_classes(_load(scale.data["mnist"], runs["mnist"][0], context), unseen(scale), None)
     characters = _load(scale.data["omniglot"], runs["omniglot"][0], context)
-    tasks = {
+    tasks: dict[str, tuple[ImageData, Literal["train", "test"], dict[str, str]]] = {
         "a. the unseen digit": (digits, "train", {"RNP": "without", "flat VAE": "without-vae"}),
         "b. evaluation alphabets": (characters, "test", {"RNP": "omniglot", "flat VAE": "omniglot-vae"}),
         "b. MNIST to Omniglot": (characters, "test", {"RNP": "mnist", "flat VAE": "mnist-vae"}),
