@@ -10,7 +10,7 @@ class InterpolateConfig:
     """Which paths, and where to write them.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         out: Folder to write to; default: interpolation in the run directory.
         baseline: Another run on the same data.
         pairs: Pairs of clusters, at least 1.

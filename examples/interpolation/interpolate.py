@@ -11,6 +11,7 @@ from examples.interpolation.config import InterpolateConfig, check
 from examples.interpolation.paths import PATHS, straight, unlikeliness
 from examples.mapping.codes import Clusters, cluster, codes_of, pictures
 from examples.shared.cli import check_files
+from examples.shared.outputs import output_folder
 from inference.bounds import latent_means
 from inference.predictive import programs_of
 from rnp_pyro import figures
@@ -40,7 +41,7 @@ def main(config: InterpolateConfig) -> dict[str, Any]:
     baseline = None if config.baseline is None else open_trained(Path(config.baseline))
     if baseline is not None and baseline.image_shape != run.image_shape:
         raise UserError(f"expected a baseline on images as large as the run's, got {baseline.image_shape}")
-    out = Path(config.out) if config.out else Path(config.run) / "interpolation"
+    out = output_folder(config.run, "interpolation", config.out)
     paths = [out / name for name in ("interpolation.png", "interpolation.pdf", "interpolation.json")]
     check_files(paths, config.overwrite)
     numbers, figure = interpolation(run, baseline, config)

@@ -10,7 +10,7 @@ class MapConfig:
     """What to map, and where to write it.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         out: Folder to write to; default: topography in the run directory.
         baseline: Another run on the same data, whose code is probed as well.
         images: Test images to map, and training images that probes learn from, at least 8.

@@ -12,6 +12,7 @@ from examples.mapping.config import MapConfig, check
 from examples.mapping.draw import draw_clusters, draw_map
 from examples.mapping.measures import apart, flat_map, told
 from examples.shared.cli import check_files
+from examples.shared.outputs import output_folder
 from rnp_pyro import figures
 from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import versions
@@ -41,7 +42,7 @@ def main(config: MapConfig) -> dict[str, Any]:
     if run.tree.num_levels < 2:
         raise UserError(f"expected a tree of two levels or more, got one of {run.tree.num_levels} in {config.run}")
     baseline = None if config.baseline is None else open_trained(Path(config.baseline), data=config.data)
-    out = Path(config.out) if config.out else Path(config.run) / "topography"
+    out = output_folder(config.run, "topography", config.out)
     paths = [out / name for name in ("topography.png", "topography.pdf", "clusters.png", "topography.json")]
     check_files(paths, config.overwrite)
     numbers, drawn = topography(run, baseline, config.images, config.clusters, config.seed)
