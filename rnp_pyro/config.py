@@ -151,7 +151,6 @@ class TrainConfig:
         accumulate: Parts in which each device computes its share of a batch, one after the other, at least 1: less
             memory, the same gradient to rounding.
         optimizer: adam or adamw.
-        beta2: Adam's decay of squared gradients, 0 to below 1; 0.99 forgets the first steps' large ones within hundreds.
         learning_rate: Largest learning rate.
         weight_decay: Decoupled decay of adamw, or L2 penalty of adam, per step.
         lr_warmup: Share of the budget over which the learning rate rises from 0, 0 to 1.
@@ -178,7 +177,6 @@ class TrainConfig:
     batch_size: int = 64
     accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adam"
-    beta2: float = 0.99
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
     lr_warmup: float = 0.1

@@ -61,5 +61,4 @@ def make_optimizer(config: TrainConfig, weights: nn.Module) -> Optimizer:
     """Build the optimizer that the settings name."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     trained = [one for one in weights.parameters() if one.requires_grad]  # kept parts take no state
-    betas = (0.9, config.beta2)
-    return kind(trained, lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay, fused=True)
+    return kind(trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)

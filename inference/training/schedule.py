@@ -76,10 +76,8 @@ def check_schedule(config: TrainConfig) -> None:
         value = getattr(config, name)
         if not 0 <= value <= 1:
             raise UserError(f"--train.{name} must be within [0, 1], got {value:g}")
-    for name in ("ema", "beta2"):
-        value = getattr(config, name)
-        if not 0 <= value < 1:
-            raise UserError(f"--train.{name} must be at least 0 and below 1, got {value:g}")
+    if not 0 <= config.ema < 1:
+        raise UserError(f"--train.ema must be at least 0 and below 1, got {config.ema:g}")
     if not 0 < config.kl_floor <= 1:
         raise UserError(f"--train.kl_floor must be above 0 and at most 1, got {config.kl_floor:g}")
     for name in ("learning_rate", "checkpoint_minutes"):

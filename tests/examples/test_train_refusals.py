@@ -115,7 +115,6 @@ def test_a_truncated_archive(refuse, tmp_path, mnist):
         (["--seed=99999999999999999999"], "--seed must be within"),
         (["--train.kl_floor=0"], "--train.kl_floor must be above 0"),
         (["--train.ema=1"], "--train.ema must be at least 0 and below 1"),
-        (["--train.beta2=1"], "--train.beta2 must be at least 0 and below 1"),
         (["--train.batch_size=0"], "--train.batch_size must be at least 1"),
         (["--train.steps=0"], "--train.steps must be above 0"),
         (["--train.steps=null"], "expected one budget"),

@@ -396,7 +396,6 @@ UNITS = {
     "train.free_bits": "Nats per image",
     "train.batch_size": "Images per step",
     "train.accumulate": "Parts in which",
-    "train.beta2": "0 to below 1",
     "train.learning_rate": "learning rate",
     "train.weight_decay": "per step",
     "train.lr_warmup": "Share",
