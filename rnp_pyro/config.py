@@ -154,6 +154,7 @@ class TrainConfig:
         learning_rate: Largest learning rate.
         weight_decay: Decoupled decay of adamw, or L2 penalty of adam, per step.
         lr_warmup: Share of the budget over which the learning rate rises from 0, 0 to 1.
+        lr_warmup_steps: Steps that this rise takes at least, at least 0; of no account where lr_warmup is 0.
         lr_decay: After the warm-up: cosine (down to lr_final) or constant.
         lr_final: Learning rate at the end of cosine decay, as a share of the largest, 0 to 1.
         clip: Largest norm of the gradient of the loss in nats per image; 0 leaves it alone.
@@ -180,6 +181,7 @@ class TrainConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
     lr_warmup: float = 0.1
+    lr_warmup_steps: int = 100
     lr_decay: Literal["cosine", "constant"] = "cosine"
     lr_final: float = 0.02
     clip: float = 100.0

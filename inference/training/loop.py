@@ -146,7 +146,7 @@ class _Run:
 
     def _take_step(self, now: float) -> None:
         begin = time.perf_counter()
-        setting = rates(self.config, now)
+        setting = rates(self.config, now, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = setting.learning_rate
         try:

@@ -53,9 +53,15 @@ def make_progress(config: TrainConfig, num_images: int, recorded: Sequence[float
     return lambda step, seconds: step / steps
 
 
-def rates(config: TrainConfig, progress: float) -> Rates:
-    """Return learning rate and KL weight at ``progress`` in [0, 1)."""
+def rates(config: TrainConfig, progress: float, step: int) -> Rates:
+    """Return learning rate and KL weight at ``progress`` in [0, 1), in step ``step``, counted from 0.
+
+    A short budget's share is too few steps: on bright images programs run away within the first twenty, to where
+    nothing brings them back.
+    """
     warm = min(1.0, progress / config.lr_warmup) if config.lr_warmup > 0 else 1.0
+    if config.lr_warmup > 0 and step < config.lr_warmup_steps:
+        warm = min(warm, step / config.lr_warmup_steps)
     past = max(0.0, progress - config.lr_warmup) / max(1e-9, 1 - config.lr_warmup)
     decay = 1.0
     if config.lr_decay == "cosine":
@@ -86,6 +92,6 @@ def check_schedule(config: TrainConfig) -> None:
     for name in ("batch_size", "log_every", "validation_images"):
         if getattr(config, name) < 1:
             raise UserError(f"--train.{name} must be at least 1, got {getattr(config, name)}")
-    for name in ("clip", "weight_decay"):
+    for name in ("clip", "weight_decay", "lr_warmup_steps"):
         if getattr(config, name) < 0:
             raise UserError(f"--train.{name} must be at least 0, got {getattr(config, name):g}")

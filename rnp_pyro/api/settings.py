@@ -30,7 +30,12 @@ NAMES_TO_SEE = (f"--{NODES}=none", f"--{GUIDE}=resnet", f"--{OBJECTIVE}=elbo")
 OTHERS_TO_SEE = (f"--{NODES}=state", f"--{GUIDE}=ladder", f"--{OBJECTIVE}=analytic_kl")
 """Two different values of each: what differs when both are parsed is named nowhere."""
 
-MEANT_BEFORE: dict[str, str] = {"model.tree.compress": "false", "invert": "false", "white": "full"}
+MEANT_BEFORE: dict[str, str] = {
+    "model.tree.compress": "false",
+    "invert": "false",
+    "white": "full",
+    "train.lr_warmup_steps": "0",
+}
 """Settings that older runs lack, and what they meant there. A run's own file is read with these; a new run is not."""
 
 MEANT_BEFORE_INVERSION = {"splits": "mixed"}

@@ -399,6 +399,7 @@ UNITS = {
     "train.learning_rate": "learning rate",
     "train.weight_decay": "per step",
     "train.lr_warmup": "Share",
+    "train.lr_warmup_steps": "Steps",
     "train.lr_final": "share",
     "train.clip": "nats per image",
     "train.kl_warmup": "Share",

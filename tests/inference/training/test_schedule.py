@@ -88,12 +88,12 @@ def test_a_budget_is_above_zero(name, value):
 CONFIG = TrainConfig(learning_rate=0.5, lr_warmup=0.2, lr_final=0.1, kl_warmup=0.4, kl_floor=0.05)
 
 
-def learning_rate(progress, **changes):
-    return rates(replace(CONFIG, **changes), progress).learning_rate
+def learning_rate(progress, step=1000, **changes):
+    return rates(replace(CONFIG, **changes), progress, step).learning_rate
 
 
 def kl_weight(progress, **changes):
-    return rates(replace(CONFIG, **changes), progress).kl_weight
+    return rates(replace(CONFIG, **changes), progress, 1000).kl_weight
 
 
 def test_learning_rate_rises_to_its_largest_at_the_end_of_the_warm_up():
@@ -104,6 +104,22 @@ def test_learning_rate_rises_to_its_largest_at_the_end_of_the_warm_up():
 
 def test_the_first_step_moves():
     assert learning_rate(0) == pytest.approx(0.5e-3)
+    assert learning_rate(0, step=0) == pytest.approx(0.5e-3)
+
+
+def test_a_short_budget_rises_over_as_many_steps_as_a_long_one():
+    """Of 200 steps the share of the warm-up is 20; the rise takes 100."""
+    rise = [learning_rate(step / 200, step, lr_warmup=0.1, lr_decay="constant") for step in range(200)]
+    assert rise[50] == pytest.approx(0.25)
+    assert rise[99] < rise[100] == 0.5
+
+
+def test_a_long_budget_rises_over_its_share():
+    assert learning_rate(0.1, step=150) == pytest.approx(0.25)
+
+
+def test_no_warm_up_is_none_from_the_first_step_on():
+    assert learning_rate(0, step=0, lr_warmup=0.0) == 0.5
 
 
 def test_cosine():
@@ -180,7 +196,7 @@ def test_limits_pass(changes):
         for value in (0.0, -1.0, nan, inf)
     ]
     + [(name, value, "at least 1") for name in ("batch_size", "log_every", "validation_images") for value in (0, -3)]
-    + [(name, value, "at least 0") for name in ("clip", "weight_decay") for value in (-0.5, -inf)],
+    + [(name, value, "at least 0") for name in ("clip", "weight_decay", "lr_warmup_steps") for value in (-0.5, -inf)],
 )
 def test_refused(name, value, expected):
     with pytest.raises(UserError) as caught:
