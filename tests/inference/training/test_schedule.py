@@ -196,7 +196,8 @@ def test_limits_pass(changes):
         for value in (0.0, -1.0, nan, inf)
     ]
     + [(name, value, "at least 1") for name in ("batch_size", "log_every", "validation_images") for value in (0, -3)]
-    + [(name, value, "at least 0") for name in ("clip", "weight_decay", "lr_warmup_steps") for value in (-0.5, -inf)],
+    + [(name, value, "at least 0") for name in ("clip", "weight_decay") for value in (-0.5, -inf)]
+    + [("lr_warmup_steps", -1, "at least 0")],
 )
 def test_refused(name, value, expected):
     with pytest.raises(UserError) as caught:
