@@ -15,15 +15,18 @@ VENV := -m venv --clear $(if $(SYSTEM),--system-site-packages)
 # One stamp per interpreter and kind: another PYTHON or SYSTEM makes a new environment.
 NAME := $(notdir $(PYTHON))$(if $(SYSTEM),-system)
 
-.PHONY: help train test test-fast test-slow test-faults check format clean
+.PHONY: help train test test-fast test-slow test-faults lint check format docs release-check clean
 
 help:
 	@echo "make train   train the quickstart recursive neural program (ARGS='--train.minutes 1' adds options)"
 	@echo "             SYSTEM=1 uses a torch that PYTHON's installation has already"
 	@echo "make test    run the tests as CI does: all but the slow ones, with every two choices combined (minutes)"
 	@echo "make check   format, lint, types, import contracts, then the tests of make test"
+	@echo "make lint    the same without the tests"
 	@echo "make format  apply the formatter"
-	@echo "make clean   remove .venv"
+	@echo "make docs    build the documentation site into site/: open site/index.html"
+	@echo "make release-check  build sdist and wheel, and try the wheel in a clean environment (minutes)"
+	@echo "make clean   remove .venv, .venv-docs and site"
 	@echo
 	@echo "Tests come in three tiers, by markers (pyproject.toml says what each is for):"
 	@echo "  make test-fast  unmarked: each file's laws (under a minute); the same as pytest alone"
@@ -42,6 +45,17 @@ help:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $@
 
+.venv/.release-$(NAME): .venv/.runtime-$(NAME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[release]"
+	@touch $@
+
+# The site is made of the sources as they are read, not imported: its tools need no torch, and have an environment of their own.
+.venv-docs/.docs-$(NAME): pyproject.toml
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' > .venv-docs/docs.txt
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-docs/docs.txt
+	@touch $@
+
 train: .venv/.runtime-$(NAME)
 	$(BIN)/python -m examples.train_svi $(ARGS)
 
@@ -57,16 +71,24 @@ test-slow: .venv/.dev-$(NAME)
 test-faults: .venv/.dev-$(NAME)
 	$(BIN)/python -m pytest -m "faults or fuzz or distributed" $(ARGS)
 
-check: .venv/.dev-$(NAME)
+lint: .venv/.dev-$(NAME)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+check: lint
 	$(TEST) -m "not slow" $(ARGS)
 
 format: .venv/.dev-$(NAME)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: .venv-docs/.docs-$(NAME)
+	.venv-docs/bin/python -m mkdocs build
+
+release-check: .venv/.release-$(NAME)
+	$(BIN)/python tests/release_check.py $(if $(SYSTEM),--system) $(ARGS)
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-docs site
