@@ -85,7 +85,7 @@ format: .venv/.dev-$(NAME)
 	$(BIN)/ruff check --fix .
 
 docs: .venv-docs/.docs-$(NAME)
-	.venv-docs/bin/python -m mkdocs build
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build
 
 release-check: .venv/.release-$(NAME)
 	$(BIN)/python tests/release_check.py $(if $(SYSTEM),--system) $(ARGS)

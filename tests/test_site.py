@@ -12,7 +12,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from gallery import figures, write_gallery
-from links import PAGES, ROOT, on_site, site_page, source_page, sources, write_source
+from links import PAGES, ROOT, relink, site_page, source_page, sources, write_source
 from reference import SECTIONS, documented, pages, summary
 from release_check import tracked
 
@@ -37,12 +37,12 @@ from release_check import tracked
     ],
 )
 def test_links_lead_to_pages_of_the_site(page: str, at: str, link: str, expected: str):
-    assert on_site(f"a [b]({link}) c", page, at) == f"a [b]({expected}) c"
+    assert relink(f"a [b]({link}) c", page, at) == f"a [b]({expected}) c"
 
 
 def test_links_in_code_stay():
     text = "```\n[a](docs/data.md)\n```\n[a](docs/data.md)\n"
-    assert on_site(text, "README.md", "index.md") == "```\n[a](docs/data.md)\n```\n[a](data.md)\n"
+    assert relink(text, "README.md", "index.md") == "```\n[a](docs/data.md)\n```\n[a](data.md)\n"
 
 
 def test_a_linked_file_has_a_page_of_its_source():

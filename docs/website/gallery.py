@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from links import FENCE, on_site, site_page
+from links import FENCE, relink, site_page
 
 FIGURE = re.compile(r"^!\[([^\]]*)\]\(([^)\s]+)\)\n\n((?:[^\n]+\n)+)", flags=re.MULTILINE)
 HEADING = re.compile(r"^(#+) +(.*)$")
@@ -53,6 +53,6 @@ def _card(shown: Shown, text: str) -> str:
     anchor = re.sub(r"[^\w\- ]", "", shown.heading.lower()).replace(" ", "-")
     above, at = (f": {shown.heading}", f"#{anchor}") if shown.heading else ("", "")
     there = f"[{name}{above}]({site_page(shown.page)}{at})"
-    picture = on_site(f"[![{shown.text}]({shown.file})]({shown.file})", shown.page, AT)
-    caption = "" if shown.caption is None else f"{on_site(shown.caption, shown.page, AT)}\n\n"
+    picture = relink(f"[![{shown.text}]({shown.file})]({shown.file})", shown.page, AT)
+    caption = "" if shown.caption is None else f"{relink(shown.caption, shown.page, AT)}\n\n"
     return f'<div class="figure" markdown>\n\n{picture}\n\n**{shown.text}**\n\n{caption}{there}\n\n</div>'

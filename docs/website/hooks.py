@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gallery import AT, write_gallery
-from links import PAGES, ROOT, on_site, site_page, source_page, sources, write_source
+from links import PAGES, ROOT, relink, site_page, source_page, sources, write_source
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
@@ -17,6 +17,9 @@ from reference import navigation, pages
 
 REFERENCE, TUTORIALS, MORE = "API reference", "Tutorials", "More"
 """Sections of the navigation that are filled here: the first is in mkdocs.yml, the others if there is anything."""
+
+WIDE = {"index.md": {"hide": ["navigation"]}, AT: {"hide": ["navigation", "toc"]}}
+"""Pages without the columns beside them."""
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -43,7 +46,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for notebook in notebooks():
         text, pictures = convert(ROOT / notebook)
         at = site_page(notebook) or ""
-        files.append(File.generated(config, at, content=on_site(text, notebook, at)))
+        files.append(File.generated(config, at, content=relink(text, notebook, at)))
         texts[notebook] = text
         for name, content in pictures.items():
             files.append(File.generated(config, str(Path(at).with_name("") / name), content=content))
@@ -58,9 +61,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Turn a page's links to files of the repository into links of the site."""
     at = page.file.src_uri
+    page.meta.update(WIDE.get(at, {}))
     written = {site: name for name, site in PAGES.items()}
     name = written.get(at, f"docs/{at}")
-    return on_site(markdown, name, at) if at in written or (ROOT / name).is_file() else markdown
+    return relink(markdown, name, at) if at in written or (ROOT / name).is_file() else markdown
 
 
 def _pages() -> list[str]:

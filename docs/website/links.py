@@ -36,7 +36,7 @@ def targets(text: str) -> Iterator[str]:
         yield from LINK.findall(piece)
 
 
-def on_site(text: str, page: str, at: str) -> str:
+def relink(text: str, page: str, at: str) -> str:
     """Return a page's text with its relative links as they are on the site.
 
     Args:
@@ -82,7 +82,7 @@ def write_source(path: str) -> str:
         return head + "\n".join(f"- {_listed(one, path)}" for one in sorted(file.iterdir()) if one.is_file()) + "\n"
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".md":
-        return head + on_site(text, path, source_page(path))
+        return head + relink(text, path, source_page(path))
     return f'{head}````{LANGUAGES.get(file.suffix, "text")} linenums="1"\n{text}````\n'
 
 

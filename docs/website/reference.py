@@ -58,7 +58,8 @@ SECTIONS = (
         "The core",
         "core",
         "The model in reading order: deterministic PyTorch, which never imports Pyro. Dimension letters such as "
-        "`*batch`, `N` and `Z` are those of [`rnp_pyro.shapes`](../settings/shapes.md). Read [`models.rnp`](../models/rnp.md) first.",
+        "`*batch`, `N` and `Z` are those of [`rnp_pyro.shapes`](../settings/shapes.md). "
+        "Read [`models.rnp`](../models/rnp.md) first.",
         (
             *_modules(
                 "rnp_pyro", "affine", "canvas", "heads", "hypernet", "program", "patch", "tree", "fold", "reference"
@@ -82,7 +83,7 @@ SECTIONS = (
     Section(
         "Inference",
         "inference",
-        "Training and evaluation of any pair of model and guide. Bounds are in nats, per image unless they say otherwise.",
+        "Training and evaluation of any pair of model and guide. Bounds are in nats, per image if not said otherwise.",
         (
             *_modules("inference", "bounds", "importance", "refinement", "predictive", "diagnostics", "estimates"),
             *_modules("inference", "particles", "noise", "pairing", "contexts", "arviz_export"),
