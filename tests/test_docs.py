@@ -83,7 +83,7 @@ def test_files_that_are_named_exist(page: Path):
 
 MEASURED = re.compile(
     r"(?<![\w.])\d[\d,]*(?:\.\d+)? (?:nats|images/s|images per second|ms|seconds|minutes|MiB|GFLOP/s|GB/s)\b"
-    r"|squared errors? (?:of |by )?[-+]?\d|-ELBOs? (?:of )?\d"
+    r"|squared errors? (?:of |by )?[-+]?\d[\d.]*|-ELBOs? (?:of )?\d[\d.]*"
 )
 """A number that somebody measured: nats, a rate, a time, memory, an error."""
 

@@ -67,6 +67,11 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     return relink(markdown, name, at) if at in written or (ROOT / name).is_file() else markdown
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Leave sources out of the search, which has their docstrings already."""
+    return html.replace('<details class="mkdocstrings-source"', '<details class="mkdocstrings-source" data-search-exclude')
+
+
 def _pages() -> list[str]:
     """Return the pages that are written, by their names in the repository: those outside of docs/ first."""
     return [*PAGES, *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]

@@ -77,7 +77,7 @@ def source_page(path: str) -> str:
 
 def write_source(path: str) -> str:
     """Write the page of a file's source, or of a folder's files. Readers do not search it: it says all twice."""
-    file, head = ROOT / path, f"---\nsearch:\n  exclude: true\n---\n\n# `{path}`\n\n"
+    file, head = ROOT / path, f"---\nhide: [navigation, toc]\nsearch:\n  exclude: true\n---\n\n# `{path}`\n\n"
     if file.is_dir():
         return head + "\n".join(f"- {_listed(one, path)}" for one in sorted(file.iterdir()) if one.is_file()) + "\n"
     text = file.read_text(encoding="utf-8")

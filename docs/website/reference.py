@@ -1,6 +1,5 @@
 """The API reference: which modules it shows, and in which order. What it says of them are their docstrings."""
 
-import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -151,8 +150,9 @@ def navigation() -> list[dict[str, object]]:
 
 
 def summary(module: str) -> str:
-    """Return the first sentence, or line, of a module's docstring."""
-    text = ast.get_docstring(ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))) or ""
+    """Return the first paragraph of a module's docstring."""
+    source = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    text = source.removeprefix('"""').partition('"""')[0]  # parsing all files takes seconds
     return " ".join(text.split("\n\n")[0].split()).replace("|", r"\|")
 
 

@@ -28,7 +28,7 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
         UserError: If it is not a run's folder, has no weights yet, or anything in it is damaged.
 
     Returns:
-        The run, on the CPU, with what ``data.json`` in its folder says of its images: their shape, classes and scale.
+        The run, on the CPU. It knows the shape, classes and scale of its images by ``data.json`` in its folder.
     """
     folder = Path(path)
     config = read_settings(folder)

@@ -150,9 +150,9 @@ class Run:
             UserError: If the images do not fit.
 
         Returns:
-            Arrays by name, of n images: ``z.K`` ``[n Z]`` for the root, ``z.L`` ``[n N Z]``, ``action.L`` ``[n N 6]``
-            and ``pose.L`` ``[n N 2 3]`` for the N nodes of each level L below it, all at the guide's mean, and
-            ``posterior_scale.SITE``, standard deviations where they have a formula. A flat VAE has the root alone.
+            Arrays by name. Of n images they are ``z.K`` ``[n Z]`` for the root, and ``z.L`` ``[n N Z]``, ``action.L``
+            ``[n N 6]`` and ``pose.L`` ``[n N 2 3]`` for the N nodes of each level L below it, all at the guide's mean,
+            and ``posterior_scale.SITE``, standard deviations where they have a formula. A flat VAE has the root alone.
         """
         observed = self._observed(self._bytes(images))
         with alone():
