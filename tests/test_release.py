@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import release_check
 import yaml
 from release_check import PACKAGES, ROOT, STEPS, RefusedError, differences, main, run, used, versions
 
@@ -56,6 +57,20 @@ def test_the_first_step_that_fails_ends_the_check(monkeypatch, capsys):
     printed = capsys.readouterr()
     assert printed.err == "contents: no\n"
     assert "clean install" not in printed.out
+
+
+def test_a_digit_is_parsed_as_soon_as_there_are_weights(monkeypatch, tmp_path: Path):
+    """From then on a parse that fails, or writes less than it should, ends the check."""
+    asked = []
+    monkeypatch.setattr(release_check, "run", lambda *command, cwd: asked.append(command) or "")
+    place = release_check.Place(tmp_path, system=False)
+    monkeypatch.setattr(release_check, "PRETRAINED", "models/none")
+    assert "left out" in release_check.parse_a_digit(place)
+    assert asked == []
+    monkeypatch.setattr(release_check, "PRETRAINED", "models")
+    with pytest.raises(RefusedError, match=r"expected parse.json, parse.png and parse.svg, got nothing"):
+        release_check.parse_a_digit(place)
+    assert asked[-1][1:3] == ("parse", "pretrained:mnist")
 
 
 def workflow() -> dict:

@@ -124,7 +124,7 @@ class Read(HTMLParser):
 
 MADE = {
     "cells": [
-        {"cell_type": "markdown", "metadata": {}, "source": "# Made\n\nSee [the tree](../../rnp_pyro/tree.py)."},
+        {"cell_type": "markdown", "metadata": {}, "source": "# Made\n\nSee [the tree](../../rnp_pyro/tree.py), $z^K$."},
         {
             "cell_type": "code",
             "execution_count": 1,
@@ -186,7 +186,8 @@ def test_the_site_is_whole_and_needs_no_network(site: Path):
     assert re.findall(r"url\(['\"]?(?:https?:)?//[^)]*\)|@import[^;]*http[^;]*", styles) == []
     made = (site / "tutorials" / "99-made.html").read_text(encoding="utf-8")
     assert "source/rnp_pyro/tree.py.html" in made
-    assert "99-made.html" in (site / "index.html").read_text(encoding="utf-8")
+    assert "<msup><mi>z</mi><mi>K</mi></msup>" in made
+    assert [path for path, one in whole.items() if "99-made.html" in one.links and path.name != "99-made.html"]
 
 
 @pytest.mark.thorough

@@ -4,6 +4,8 @@ The pages in docs/ are written for GitHub. The home page is the README; it, CONT
 docs/. The API reference, the gallery, notebooks and sources of linked files are made in memory.
 """
 
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ from links import PAGES, ROOT, relink, site_page, source_page, sources, write_so
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
-from notebooks import convert, notebooks
+from notebooks import FOLDER, convert, notebooks
 from reference import navigation, pages
 
 REFERENCE, TUTORIALS, MORE = "API reference", "Tutorials", "More"
 """Sections of the navigation that are filled here: the first is in mkdocs.yml, the others if there is anything."""
+
+FORMULA = re.compile(r'<(span|div) class="arithmatex">(.*?)</\1>', flags=re.DOTALL)
+"""What pymdownx makes of ``$...$`` and ``$$...$$``."""
 
 WIDE = {"index.md": {"hide": ["navigation"]}, AT: {"hide": ["navigation", "toc"]}}
 """Pages without the columns beside them."""
@@ -28,10 +33,11 @@ def on_config(config: MkDocsConfig) -> None:
     for entry in config.nav:
         if REFERENCE in entry:
             entry[REFERENCE] = navigation()
-    if found := notebooks():
-        config.nav.insert(1, {TUTORIALS: [site_page(one) for one in found]})
+    tutorials = [page for page in _pages() if page.startswith(f"{FOLDER}/")] + notebooks()
+    if tutorials:
+        config.nav.insert(1, {TUTORIALS: [site_page(one) for one in tutorials]})
     named = str(config.nav)
-    left = [page for page in _pages() if (site_page(page) or "") not in named]
+    left = [page for page in _pages() if f"'{site_page(page)}'" not in named]
     if left:
         config.nav.append({MORE: [site_page(page) for page in left]})
 
@@ -68,13 +74,24 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Leave sources out of the search, which has their docstrings already."""
-    return html.replace('<details class="mkdocstrings-source"', '<details class="mkdocstrings-source" data-search-exclude')
+    """Write formulas, and leave sources out of the search, which has their docstrings already."""
+    html = FORMULA.sub(_formula, html)
+    begins = '<details class="mkdocstrings-source"'
+    return html.replace(begins, f"{begins} data-search-exclude")
+
+
+def _formula(found: re.Match[str]) -> str:
+    """Return a formula as MathML, which browsers draw by themselves, without scripts and fonts."""
+    from latex2mathml.converter import convert as mathml
+
+    text = unescape(found[2]).strip()
+    block = text.startswith("\\[")
+    return mathml(text[2:-2], display="block" if block else "inline")
 
 
 def _pages() -> list[str]:
     """Return the pages that are written, by their names in the repository: those outside of docs/ first."""
-    return [*PAGES, *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))]
+    return [*PAGES, *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
 
 
 def _texts() -> dict[str, str]:
