@@ -1,10 +1,15 @@
-"""Docstrings as the site shows them: Sphinx's roles become links, and files that are named lead to their pages."""
+"""Docstrings as the site shows them: Sphinx's roles become links, and files that are named lead to their pages.
+
+mkdocs loads ``hooks.py`` first, and with it ``reference.py``.
+"""
 
 import re
 from typing import Any
 
 import griffe
+from reference import documented
 
+FILE = re.compile(r"``((?:\w+/)+\w+)\.py``")
 ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):`(~?)([\w.]+)`")
 
 
@@ -15,7 +20,8 @@ class Links(griffe.Extension):
         """Change a package's docstrings once all of it is loaded."""
         for item in _all(pkg):
             if item.docstring is not None:
-                item.docstring.value = ROLE.sub(lambda found, item=item: _link(item, found), item.docstring.value)
+                text = ROLE.sub(lambda found, item=item: _link(item, found), item.docstring.value)
+                item.docstring.value = FILE.sub(_file, text)
 
 
 def _all(item: griffe.Object) -> Any:
@@ -33,7 +39,11 @@ def _link(item: griffe.Object, found: re.Match[str]) -> str:
         target = name if "." in name else item.resolve(name)
     except griffe.NameResolutionError:
         return f"`{label}`"
-    from reference import documented
-
     module = target.rsplit(".", 1)[0]
     return f"[`{label}`][{target}]" if module in documented() or target in documented() else f"`{label}`"
+
+
+def _file(found: re.Match[str]) -> str:
+    """Link a file that is named to its page of the reference, if it has one."""
+    module = found[1].replace("/", ".")
+    return f"[`{found[1]}.py`][{module}]" if module in documented() else found[0]

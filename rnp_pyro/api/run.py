@@ -111,7 +111,9 @@ class Run:
 
     @torch.no_grad()
     def parse(self, images: Any) -> PartTrees:
-        """Explain each image by a tree of parts: the guide's mean of its root program, unfolded. Nothing is random.
+        """Explain each image by a tree of parts: the guide's mean of its root program, unfolded.
+
+        The same images give the same trees.
 
         Raises:
             UserError: If the images do not fit, or the model has no parts.

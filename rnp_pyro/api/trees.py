@@ -174,7 +174,7 @@ class PartTree:
         """Cut the tree off at a level, whose nodes then draw their own patches.
 
         Args:
-            level: From 0, which changes nothing, to K - 1, which keeps only the root's parts.
+            level: From 0, which changes nothing, to one below the root's, which keeps only the root's parts.
 
         Raises:
             UserError: If the tree has no such level to cut at.
