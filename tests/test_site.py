@@ -45,6 +45,12 @@ def test_links_in_code_stay():
     assert relink(text, "README.md", "index.md") == "```\n[a](docs/data.md)\n```\n[a](data.md)\n"
 
 
+def test_bars_in_a_tables_code_lose_their_backslash():
+    """GitHub shows ``a | b`` for both."""
+    text = "| a |\n|---|\n| `a \\| b` c \\| d |\n\n`e \\| f`\n"
+    assert relink(text, "README.md", "index.md") == "| a |\n|---|\n| `a | b` c \\| d |\n\n`e \\| f`\n"
+
+
 def test_a_linked_file_has_a_page_of_its_source():
     assert list(sources("[a](../models/rnp.py) [b](data.md) [c](khat.png) [d](hour) [e](#f)", "docs/guides.md")) == [
         "models/rnp.py",

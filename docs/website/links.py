@@ -18,6 +18,9 @@ SOURCE = "source"
 
 FENCE = re.compile(r"(^```.*?^```[^\n]*$)", flags=re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+BAR_IN_CODE = re.compile(r"(?<=\n)\|[^\n]*`[^`\n]*\\\|[^\n]*")
+"""A table's row with ``\\|`` in code: GitHub wants the backslash there, and the site would show it."""
+
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".cff": "yaml", ".toml": "toml", ".json": "json"}
 
 
@@ -44,7 +47,8 @@ def relink(text: str, page: str, at: str) -> str:
         page: The page in the repository, such as ``docs/design.md``; its links are relative to it.
         at: Where the text stands on the site, such as ``design.md``.
     """
-    return _with_links(text, lambda target: _moved(target, page, at))
+    barred = BAR_IN_CODE.sub(lambda row: re.sub(r"`[^`]*`", lambda code: code[0].replace(r"\|", "|"), row[0]), text)
+    return _with_links(barred, lambda target: _moved(target, page, at))
 
 
 def sources(text: str, page: str) -> Iterator[str]:
