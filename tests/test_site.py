@@ -183,9 +183,8 @@ def test_the_site_is_whole_and_needs_no_network(site: Path):
     """It is built strictly: mkdocs has refused what it knows to be broken. This reads what came of it."""
     found = read(site)
     assert len(found) > 80
-    whole = {
-        path: one for path, one in found.items() if path.name != "404.html"
-    }  # whose links begin at the server's root
+    # The page for what is not found has links from the server's root.
+    whole = {path: one for path, one in found.items() if path.name != "404.html"}
     assert list(broken(site, whole)) == []
     assert {load for one in whole.values() for load in one.loads if re.match(r"([a-z]+:)?//", load)} == set()
     styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
@@ -193,12 +192,13 @@ def test_the_site_is_whole_and_needs_no_network(site: Path):
     made = (site / "tutorials" / "99-made.html").read_text(encoding="utf-8")
     assert "source/rnp_pyro/tree.py.html" in made
     assert "<msup><mi>z</mi><mi>K</mi></msup>" in made
-    assert [path for path, one in whole.items() if "99-made.html" in one.links and path.name != "99-made.html"]
+    others = [link for path, one in whole.items() if path.name != "99-made.html" for link in one.links]
+    assert any(link.endswith("99-made.html") for link in others)
 
 
 @pytest.mark.thorough
 def test_the_reference_shows_what_a_user_imports(site: Path):
-    (found,) = (read(site)[site / "api" / "index.html"],)
+    found = Read((site / "api" / "index.html").read_text(encoding="utf-8"))
     names = ("fit", "load", "Run", "Run.parse", "UserError")
     assert {f"rnp_pyro.{name}" for name in names} <= found.anchors
     assert {f"rnp_pyro.api.trees.PartTree.{name}" for name in ("move", "replace", "swap", "truncate")} <= found.anchors
