@@ -1,5 +1,6 @@
 """The documentation site: links lead where they do on GitHub, the reference is complete, and it needs no network."""
 
+import base64
 import json
 import re
 import shutil
@@ -128,6 +129,8 @@ class Read(HTMLParser):
             self.loads += [given[name] for name in ("href", "src", "srcset") if given.get(name)]
 
 
+PICTURE = base64.b64encode((ROOT / "docs" / "parse.png").read_bytes()).decode("ascii")
+
 MADE = {
     "cells": [
         {"cell_type": "markdown", "metadata": {}, "source": "# Made\n\nSee [the tree](../../rnp_pyro/tree.py), $z^K$."},
@@ -136,7 +139,10 @@ MADE = {
             "execution_count": 1,
             "metadata": {},
             "source": "print(3)",
-            "outputs": [{"output_type": "stream", "name": "stdout", "text": "3\n"}],
+            "outputs": [
+                {"output_type": "stream", "name": "stdout", "text": "3\n"},
+                {"output_type": "display_data", "metadata": {}, "data": {"image/png": PICTURE}},
+            ],
         },
     ],
     "metadata": {"language_info": {"name": "python"}},
@@ -192,6 +198,7 @@ def test_the_site_is_whole_and_needs_no_network(site: Path):
     made = (site / "tutorials" / "99-made.html").read_text(encoding="utf-8")
     assert "source/rnp_pyro/tree.py.html" in made
     assert "<msup><mi>z</mi><mi>K</mi></msup>" in made
+    assert list((site / "tutorials").glob("99-made_files/*.png"))
     others = [link for path, one in whole.items() if path.name != "99-made.html" for link in one.links]
     assert any(link.endswith("99-made.html") for link in others)
 

@@ -4,9 +4,9 @@ The pages in docs/ are written for GitHub. The home page is the README; it, CONT
 docs/. The API reference, the gallery, notebooks and sources of linked files are made in memory.
 """
 
+import posixpath
 import re
 from html import unescape
-from pathlib import Path
 from typing import Any
 
 from gallery import AT, write_gallery
@@ -55,7 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, at, content=relink(text, notebook, at)))
         texts[notebook] = text
         for name, content in pictures.items():
-            files.append(File.generated(config, str(Path(at).with_name("") / name), content=content))
+            files.append(File.generated(config, posixpath.join(posixpath.dirname(at), name), content=content))
     files.append(File.generated(config, AT, content=write_gallery(texts)))
     for path in _sources(texts):
         made = File.generated(config, source_page(path), content=write_source(path))
