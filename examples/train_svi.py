@@ -18,6 +18,7 @@ from rnp_pyro.api.settings import config_parser, parse_config, take_option, take
 from rnp_pyro.api.telling import tell
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
+from rnp_pyro.pretrained import is_pretrained
 
 FIRST = (
     "help", "help_all", "preset", "config", "data", "image_size", "run", "resume", "seed", "train.minutes",
@@ -109,6 +110,8 @@ def _shorten(parser: ArgumentParser) -> None:
 def _open(path: Path) -> Path:
     from rnp_pyro.checkpoint import open_run
 
+    if is_pretrained(path):
+        raise UserError(f"{path} has ended its training: start a new run from its weights with --init {path}")
     return open_run(path)
 
 

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnp_pyro.api.fitting import fit
-    from rnp_pyro.api.opening import load
+    from rnp_pyro.api.opening import from_pretrained, load
     from rnp_pyro.api.run import Run
     from rnp_pyro.errors import UserError
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "UserError", "__version__", "fit", "load"]
+__all__ = ["Run", "UserError", "__version__", "fit", "from_pretrained", "load"]
 
 _DOOR = {
     "fit": "rnp_pyro.api.fitting",
     "load": "rnp_pyro.api.opening",
+    "from_pretrained": "rnp_pyro.api.opening",
     "Run": "rnp_pyro.api.run",
     "UserError": "rnp_pyro.errors",
 }

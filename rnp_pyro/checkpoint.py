@@ -19,6 +19,7 @@ from rnp_pyro.limits import check_ends
 from rnp_pyro.lock import LOCK
 from rnp_pyro.metrics import MetricsFile as MetricsFile
 from rnp_pyro.metrics import read_metrics as read_metrics
+from rnp_pyro.pretrained import folder_of
 from rnp_pyro.weights import load_weights as load_weights
 from rnp_pyro.weights import save_weights as save_weights
 from rnp_pyro.writing import PARTIAL
@@ -80,12 +81,13 @@ def is_unbegun(path: Path) -> bool:
 
 
 def open_run(path: Path) -> Path:
-    """Check that ``path`` is a run directory.
+    """Return the run directory that ``path`` names: itself, or the package's for ``pretrained:NAME``.
 
     Raises:
         UserError: If it is not one.
     """
     _check_text(path)
+    path = folder_of(path)
     if not (path / CONFIG).is_file():
         raise UserError(f"expected a run directory with a {CONFIG}, got {path}: name one that train_svi wrote")
     return path

@@ -1,5 +1,6 @@
 """Weights of a model and its guide as safetensors, with a checksum in the file's header."""
 
+import copy
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,8 +18,21 @@ FORMAT = {"format": "rnp_pyro"}
 """What the header of weights with a checksum says besides."""
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's weights as safetensors; tensors that two networks share are kept once."""
+def save_weights(module: nn.Module, path: Path, half: bool = False) -> None:
+    """Write a module's weights as safetensors; tensors that two networks share are kept once.
+
+    Args:
+        module: Whose weights; it stays as it is.
+        path: The file.
+        half: Keep them in half precision, half as large. They load into single precision as any others.
+
+    Raises:
+        UserError: If a weight is beyond what half precision holds, 65504.
+    """
+    if half:
+        module = copy.deepcopy(module).half()
+        if (bad := not_finite(module.state_dict())) is not None:
+            raise UserError(f"expected weights within 65504, which half precision holds, got more in {bad}: save whole")
 
     def write(temporary: Path) -> None:
         try:

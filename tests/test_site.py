@@ -14,8 +14,10 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from gallery import figures, write_gallery
 from links import PAGES, ROOT, relink, site_page, source_page, sources, write_source
-from reference import SECTIONS, documented, pages, summary
+from reference import DOOR, SECTIONS, documented, pages, summary
 from release_check import tracked
+
+import rnp_pyro
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,11 @@ def test_the_reference_has_every_module_of_its_packages():
     shown = ("models", "guides", "inference", "rnp_pyro/part_tree", "rnp_pyro/patches")
     files = [path for folder in shown for path in (ROOT / folder).rglob("*.py") if path.stem != "__init__"]
     assert {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files} <= documented()
+
+
+def test_the_reference_has_all_that_a_user_imports():
+    shown = {name for names in DOOR.values() for name in names}
+    assert {f"rnp_pyro.{name}" for name in rnp_pyro.__all__ if name != "__version__"} <= shown
 
 
 def test_modules_of_the_reference_have_pages_of_their_own():

@@ -86,7 +86,8 @@ def _formula(found: re.Match[str]) -> str:
 
     text = unescape(found[2]).strip()
     block = text.startswith("\\[")
-    return mathml(text[2:-2], display="block" if block else "inline")
+    formula = mathml(text[2:-2], display="block" if block else "inline")
+    return f'<div class="formula">{formula}</div>' if block else formula
 
 
 def _pages() -> list[str]:

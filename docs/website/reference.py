@@ -6,7 +6,7 @@ from typing import NamedTuple
 from links import ROOT
 
 DOOR = {
-    "Train and open": ("rnp_pyro.fit", "rnp_pyro.load"),
+    "Train and open": ("rnp_pyro.fit", "rnp_pyro.load", "rnp_pyro.from_pretrained"),
     "A run": ("rnp_pyro.Run",),
     "Trees of parts": ("rnp_pyro.api.trees.PartTree", "rnp_pyro.api.trees.PartTrees"),
     "What a run returns": (

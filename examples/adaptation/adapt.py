@@ -83,7 +83,7 @@ def adapted(run: Run, data: ImageData, path: Path, steps: int, seed: int, only: 
             run=str(path),
             train=train,
             seed=seed,
-            init=str(run.path),
+            init=run.name,
             init_parts=None,
         )
         trained = train_run(config, data, path, resume=resume, silent=True)

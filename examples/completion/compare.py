@@ -84,7 +84,7 @@ def main(config: CompletionConfig) -> dict[str, float]:
     }
     for name, run in zip(("run", "baseline"), runs, strict=True):
         print(
-            f"{run.path} ({run.config.model.name}): squared error {numbers[f'{name}_squared_error']:.2f} per image "
+            f"{run.name} ({run.config.model.name}): squared error {numbers[f'{name}_squared_error']:.2f} per image "
             f"(hidden pixels {numbers[f'{name}_hidden_squared_error']:.2f}; one draw "
             f"{numbers[f'{name}_draw_squared_error']:.2f}), median k-hat {numbers[f'{name}_khat']:.2f}, mean effective "
             f"sample size {numbers[f'{name}_ess']:.1f} of {config.particles}"

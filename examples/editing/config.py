@@ -22,7 +22,7 @@ class EditConfig:
     """What to change, and how.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         operation: replace, swap, repose, interpolate or truncate.
         out: Folder to write to; made if it does not exist.
         index: Numbers of images in the split.

@@ -156,7 +156,7 @@ def _load(path: Path, run: Run) -> TreeValue:
     value, about = load_tree(path, run.tree), read_json(path).get("about")
     if isinstance(about, dict) and about.get("weights", run.weights_hash) != run.weights_hash:
         whose = about.get("run")
-        raise UserError(f"expected trees of {run.path} with --tree, got {path} of the run {whose}: name its run")
+        raise UserError(f"expected trees of {run.name} with --tree, got {path} of the run {whose}: name its run")
     return value
 
 

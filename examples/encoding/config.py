@@ -10,7 +10,7 @@ class EncodeConfig:
     """What to encode, and where to.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         out: File to write, a NumPy archive (.npz) of float32 and int64 arrays and texts; its folder must exist.
         split: Which of the run's images: test, train or validation, or all in the order train, validation, test.
         limit: Number of images, from the first of the split on, at least 1; default: all.

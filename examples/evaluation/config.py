@@ -25,7 +25,7 @@ class EvaluateConfig:
     """What to evaluate, and how thoroughly.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         particles: Draws from the guide for each image, 1 to 10,000,000; memory does not grow with their number but
             for the weights of one image.
         images: Number of images, from the first of the split on, at least 1; all if the split has fewer.

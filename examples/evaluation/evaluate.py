@@ -98,7 +98,7 @@ def _describe_task(run: Run, config: EvaluateConfig, num_images: int) -> dict[st
 def _describe_run(run: Run) -> dict[str, Any]:
     """Describe what was evaluated, and by what."""
     refinement = {f"refine_{name}": value for name, value in asdict(run.pair.refinement).items()}
-    return {**refinement, "run": str(run.path), "versions": versions(), "git_commit": git_commit()}
+    return {**refinement, "run": run.name, "versions": versions(), "git_commit": git_commit()}
 
 
 def _save(run: Run, numbers: dict[str, Any], weighed: WeighedImages, config: EvaluateConfig) -> None:

@@ -83,7 +83,7 @@ def weigh(
         at = first + chosen.start
         if not terms.neg_elbo.isfinite().all():
             raise UserError(
-                f"image {at} or a neighbour has no finite likelihood under {run.path}: its weights are damaged, or its "
+                f"image {at} or a neighbour has no finite likelihood under {run.name}: its weights are damaged, or its "
                 "training went wrong"
             )
         evidence.append(judge(terms))

@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from rnp_pyro.errors import UserError
+RANGES = {
+    "pairs": (1, 100),
+    "steps": (3, 100),
+    "images": (8, 1_000_000),
+    "clusters": (2, 1000),
+    "particles": (1, 1_000_000),
+}
+"""Name of an option to its least and largest value."""
 
 
 @dataclass(frozen=True)
@@ -10,7 +17,7 @@ class InterpolateConfig:
     """Which paths, and where to write them.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         out: Folder to write to; default: interpolation in the run directory.
         baseline: Another run on the same data.
         pairs: Pairs of clusters, at least 1.
@@ -36,20 +43,3 @@ class InterpolateConfig:
     overwrite: bool = False
     data: str | None = None
     data_dir: str | None = None
-
-
-def check(config: InterpolateConfig) -> None:
-    """Refuse numbers out of range.
-
-    Raises:
-        UserError: In one line.
-    """
-    for name, least, most in (
-        ("pairs", 1, 100),
-        ("steps", 3, 100),
-        ("images", 8, 1_000_000),
-        ("clusters", 2, 1000),
-        ("particles", 1, 1_000_000),
-    ):
-        if not least <= getattr(config, name) <= most:
-            raise UserError(f"--{name} must be within {least} to {most}, got {getattr(config, name)}")

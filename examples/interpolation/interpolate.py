@@ -1,25 +1,24 @@
 """The work of the command ``interpolate``."""
 
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 
-from examples.interpolation.config import InterpolateConfig, check
+from examples.interpolation.config import RANGES, InterpolateConfig
 from examples.interpolation.paths import PATHS, straight, unlikeliness
 from examples.mapping.codes import Clusters, cluster, codes_of, pictures
 from examples.shared.cli import check_files
+from examples.shared.outputs import output_folder
+from examples.shared.spaces import check_ranges, open_runs
 from inference.bounds import latent_means
 from inference.predictive import programs_of
 from rnp_pyro import figures
-from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED, versions
 from rnp_pyro.api.run import Run
 from rnp_pyro.checkpoint import write_json
 from rnp_pyro.data import binarise_fixed
-from rnp_pyro.errors import UserError
 from rnp_pyro.figures import Panel, Row
 from rnp_pyro.figures.printing import on_paper
 from rnp_pyro.seeds import check_seed
@@ -32,15 +31,10 @@ def main(config: InterpolateConfig) -> dict[str, Any]:
     Raises:
         UserError: If anything does not fit; nothing is written then.
     """
-    check(config)
+    check_ranges(config, RANGES)
     check_seed("--seed", config.seed)
-    run = open_trained(Path(config.run), data=config.data, data_dir=config.data_dir)
-    if run.tree.num_levels < 2:
-        raise UserError(f"expected a tree of two levels or more, got one of {run.tree.num_levels} in {config.run}")
-    baseline = None if config.baseline is None else open_trained(Path(config.baseline))
-    if baseline is not None and baseline.image_shape != run.image_shape:
-        raise UserError(f"expected a baseline on images as large as the run's, got {baseline.image_shape}")
-    out = Path(config.out) if config.out else Path(config.run) / "interpolation"
+    run, baseline = open_runs(config.run, config.baseline, config.data, config.data_dir)
+    out = output_folder(config.run, "interpolation", config.out)
     paths = [out / name for name in ("interpolation.png", "interpolation.pdf", "interpolation.json")]
     check_files(paths, config.overwrite)
     numbers, figure = interpolation(run, baseline, config)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from rnp_pyro.errors import UserError
+RANGES = {"images": (8, 1_000_000), "clusters": (2, 1000)}
+"""Name of an option to its least and largest value."""
 
 
 @dataclass(frozen=True)
@@ -10,7 +11,7 @@ class MapConfig:
     """What to map, and where to write it.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         out: Folder to write to; default: topography in the run directory.
         baseline: Another run on the same data, whose code is probed as well.
         images: Test images to map, and training images that probes learn from, at least 8.
@@ -30,15 +31,3 @@ class MapConfig:
     overwrite: bool = False
     data: str | None = None
     data_dir: str | None = None
-
-
-def check(config: MapConfig) -> None:
-    """Refuse numbers out of range.
-
-    Raises:
-        UserError: In one line.
-    """
-    if config.images < 8:
-        raise UserError(f"--images must be at least 8, got {config.images}")
-    if config.clusters < 2:
-        raise UserError(f"--clusters must be at least 2, got {config.clusters}")

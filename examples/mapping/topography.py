@@ -1,6 +1,5 @@
 """The work of the command ``topography``."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,16 +7,16 @@ import torch
 from matplotlib.figure import Figure
 
 from examples.mapping.codes import Clusters, Codes, cluster, codes_of, pictures
-from examples.mapping.config import MapConfig, check
+from examples.mapping.config import RANGES, MapConfig
 from examples.mapping.draw import draw_clusters, draw_map
 from examples.mapping.measures import apart, flat_map, told
 from examples.shared.cli import check_files
+from examples.shared.outputs import output_folder
+from examples.shared.spaces import check_ranges, open_runs
 from rnp_pyro import figures
-from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import versions
 from rnp_pyro.api.run import Run
 from rnp_pyro.checkpoint import write_json
-from rnp_pyro.errors import UserError
 from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.tree import Tree
@@ -35,13 +34,10 @@ def main(config: MapConfig) -> dict[str, Any]:
     Raises:
         UserError: If anything does not fit; nothing is written then.
     """
-    check(config)
+    check_ranges(config, RANGES)
     check_seed("--seed", config.seed)
-    run = open_trained(Path(config.run), data=config.data, data_dir=config.data_dir)
-    if run.tree.num_levels < 2:
-        raise UserError(f"expected a tree of two levels or more, got one of {run.tree.num_levels} in {config.run}")
-    baseline = None if config.baseline is None else open_trained(Path(config.baseline), data=config.data)
-    out = Path(config.out) if config.out else Path(config.run) / "topography"
+    run, baseline = open_runs(config.run, config.baseline, config.data, config.data_dir)
+    out = output_folder(config.run, "topography", config.out)
     paths = [out / name for name in ("topography.png", "topography.pdf", "clusters.png", "topography.json")]
     check_files(paths, config.overwrite)
     numbers, drawn = topography(run, baseline, config.images, config.clusters, config.seed)

@@ -11,7 +11,7 @@ class ParseConfig:
     """What to parse, and where to write it.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         out: Folder to write to; made if it does not exist.
         index: Numbers of images in the split.
         image: Your own files.

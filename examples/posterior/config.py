@@ -17,7 +17,7 @@ class ReferenceConfig:
     """Which images, and how much is spent on each.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         images: Numbers of images in the test split, from 0.
         chains: Chains for each image, at least 1; with 1 there is no r-hat.
         warmup: Transitions of a chain that adapt the step size and are thrown away, at least 1.

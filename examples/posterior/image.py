@@ -85,7 +85,7 @@ def check_images(config: ReferenceConfig, run: Run) -> None:
     if run.config.model.node_latents != "none" or run.config.guide.name == "flow":
         raise UserError(
             "expected a run whose only latent is the root's, with a normal guide, got "
-            f"{run.path} with node_latents {run.config.model.node_latents} and guide {run.config.guide.name}"
+            f"{run.name} with node_latents {run.config.model.node_latents} and guide {run.config.guide.name}"
         )
     last = len(run.data.test) - 1
     for image in config.images:

@@ -11,7 +11,7 @@ class SampleConfig:
     """What to sample, and where to write it.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         out: Folder to write to; default: samples in the run directory.
         num: Samples, at least 1; with several images, for each of them.
         temperature: Factor of the prior's standard deviation, at least 0; without an image only.

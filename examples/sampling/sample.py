@@ -11,6 +11,7 @@ from tqdm import tqdm
 from examples.sampling.config import SampleConfig
 from examples.shared.chosen import Chosen, choose
 from examples.shared.cli import check_files
+from examples.shared.outputs import output_folder
 from inference.completion.fillings import Search
 from inference.diagnostics import FEWEST, TRUSTED_KHAT
 from inference.predictive import Programs, Weighed, programs_of, resample, sample_prior, take, weigh_given
@@ -50,7 +51,7 @@ def main(config: SampleConfig) -> list[Path]:
     _check(config)
     run = open_trained(Path(config.run), data=config.data, data_dir=config.data_dir)
     name = "completions" if config.given or config.index else "samples"
-    out = Path(config.run) / "samples" if config.out is None else Path(config.out)
+    out = output_folder(config.run, "samples", config.out)
     paths = [out / f"{name}.png", out / f"{name}.npz"]
     check_files(paths, config.overwrite)
     figure, arrays = _complete(run, config) if name == "completions" else _sample(run, config)

@@ -12,7 +12,7 @@ class ScoreConfig:
     """What to score.
 
     Args:
-        run: Run directory that train_svi wrote, its training ended.
+        run: Run directory that train_svi wrote, or pretrained:NAME.
         baseline: Another run, on the same data.
         num: Samples, and test images that they are compared with, at least 8.
         steps: Steps that the classifier is trained, at least 1.

@@ -66,7 +66,7 @@ def score(runs: list[Run], num: int, steps: int, seed: int) -> dict[str, Any]:
     rows = {}
     for run in runs:
         samples = sample_prior(run.pair.model, run.image_shape, len(images), seed=seed).mean
-        rows[str(run.path or run.config.model.name)] = distances(judge.network, images, samples, seed)
+        rows[run.name] = distances(judge.network, images, samples, seed)
     held = to_unit(data.train[: len(images)])
     rows["training images"] = distances(judge.network, images, held, seed)
     about = {"data": data.name, "images": len(images), "task": judge.task, "accuracy": judge.accuracy}

@@ -70,7 +70,7 @@ def interrupted_silently() -> Iterator[None]:
 
 def add_run(parser: ArgumentParser, data: bool = True) -> None:
     """Add the run directory, and unless ``data`` is false where its images are now."""
-    parser.add_argument("run", metavar="RUN", type=str, help="Run directory that train_svi wrote, its training ended.")
+    parser.add_argument("run", metavar="RUN", type=str, help="Run directory that train_svi wrote, or pretrained:NAME.")
     if data:
         parser.add_argument(
             "--data",

@@ -101,11 +101,11 @@ def start_from(pair: Pair, run: Run, parts: str | None = None) -> Started:
             used.add(source)
     if not taken:
         raise UserError(
-            f"--init: nothing of {run.path} fits this run: its sizes differ, or what --init_parts names is not "
+            f"--init: nothing of {run.name} fits this run: its sizes differ, or what --init_parts names is not "
             "there: name another run, or its sizes here, such as "
             f"--model.latent_size {run.config.model.latent_size}"
         )
-    return Started(str(run.path), tuple(taken), new, tuple(name for name in theirs if name not in used))
+    return Started(run.name, tuple(taken), new, tuple(name for name in theirs if name not in used))
 
 
 def named(pair: Pair) -> dict[str, nn.Parameter]:

@@ -2,10 +2,12 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentError
 
 from rnp_pyro.api.data import record_for
+from rnp_pyro.api.extras import hub
 from rnp_pyro.api.pair import build_pair
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config
@@ -13,13 +15,14 @@ from rnp_pyro.build import weights_to_come
 from rnp_pyro.checkpoint import CONFIG, WEIGHTS, load_weights, open_run
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
+from rnp_pyro.pretrained import is_pretrained
 
 
 def load(path: str | Path, *, data: str | None = None, data_dir: str | None = None) -> Run:
     """Open a run whose training has ended. Its images are not looked at.
 
     Args:
-        path: The run's folder, wherever it is now.
+        path: The run's folder, wherever it is now, or ``pretrained:NAME`` for one that comes with the package.
         data: Where its images are now, for what looks at them; needed to open a run of an earlier version whose images
             have moved.
         data_dir: Folder of the public data sets, if it has moved.
@@ -30,7 +33,7 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
     Returns:
         The run, on the CPU. It knows the shape, classes and scale of its images by ``data.json`` in its folder.
     """
-    folder = Path(path)
+    folder = open_run(Path(path))
     config = read_settings(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
@@ -42,6 +45,21 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
     pair = build_pair(weights_to_come(config), record.image_shape)
     load_weights(pair.modules, weights)
     return Run(config, record, pair, folder, data, data_dir, hash_weights(folder))
+
+
+def from_pretrained(name: str | Path, **options: Any) -> Run:
+    """Open a run of the Hugging Face Hub, a folder that ``save_pretrained`` wrote, or one that comes with the package.
+
+    Args:
+        name: OWNER/NAME of a repository, a folder, or ``pretrained:NAME``.
+        **options: For the Hub, such as ``revision``, ``token`` and ``local_files_only``.
+
+    Raises:
+        UserError: If huggingface_hub is not installed, or it is not a run.
+    """
+    if is_pretrained(name) or Path(name).is_dir():
+        return load(name)
+    return hub().HubRun.from_pretrained(name, **options).run
 
 
 open_trained = load

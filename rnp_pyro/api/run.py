@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from inference.completion.fillings import Search
 from inference.predictive import sample_prior
 from rnp_pyro.api.answers import alone, bound_evidence, fill_in, seen_by
 from rnp_pyro.api.arrays import as_bytes
+from rnp_pyro.api.card import CARD, model_card
 from rnp_pyro.api.data import IN_MEMORY, as_trained, load_data
 from rnp_pyro.api.encoding import encode
+from rnp_pyro.api.extras import hub
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.record import DataRecord, other_ink, write_record
 from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
@@ -24,11 +26,12 @@ from rnp_pyro.api.results import Completions, Evaluation, Samples
 from rnp_pyro.api.rows import rows_of
 from rnp_pyro.api.settings import write_settings
 from rnp_pyro.api.trees import PartTree, PartTrees
-from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, save_weights
+from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, save_weights, write_text
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.value import select, tree_value
+from rnp_pyro.pretrained import name_of
 from rnp_pyro.seeds import check_count, check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 from rnp_pyro.tree import Tree
@@ -74,7 +77,12 @@ class Run:
     @property
     def origin(self) -> dict[str, str]:
         """What files that are made of the run say of it: its folder and its weights; nothing of a run in memory."""
-        return {} if self.weights_hash is None else {"run": str(self.path), "weights": self.weights_hash}
+        return {} if self.weights_hash is None else {"run": self.name, "weights": self.weights_hash}
+
+    @property
+    def name(self) -> str:
+        """What it is called in files and messages: its folder, or ``pretrained:NAME``."""
+        return "a run in memory" if self.path is None else name_of(self.path)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -104,7 +112,7 @@ class Run:
         """
         if not isinstance(tree := self.pair.model.decoder, Tree):
             raise UserError(
-                f"expected a run of a model with parts, got {self.path or 'one'} of {self.config.model.name}, which "
+                f"expected a run of a model with parts, got {self.name} of {self.config.model.name}, which "
                 "has none: name a run of model rnp"
             )
         return tree
@@ -205,25 +213,59 @@ class Run:
         search = Search(particles, rounds, seed=seed)
         return fill_in(self.pair, self._observed(pixels), self._unit(pixels), seen, num, search)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the run into a new folder, from which it opens anywhere without its images, and return the folder.
+    def save(self, path: str | Path, half: bool = False) -> Path:
+        """Write the run and a model card into a new folder, from which it opens anywhere without its images.
+
+        Args:
+            path: The folder.
+            half: Keep weights in half precision: half the size.
 
         Raises:
             UserError: If the folder exists or cannot be written to.
         """
-        folder = create_run(Path(path))
+        return self.write(create_run(Path(path)), half)
+
+    def write(self, folder: Path, half: bool = False) -> Path:
+        """Write the run and a model card into a folder that exists; files of these names are replaced.
+
+        Raises:
+            UserError: If the folder cannot be written to.
+        """
         with writing(folder):
-            write_settings(self.config, folder / CONFIG)
+            write_settings(replace(self.config, run=None), folder / CONFIG)
             write_record(self.record, folder)
-            save_weights(self.pair.modules, folder / WEIGHTS)
+            save_weights(self.pair.modules, folder / WEIGHTS, half)
+            write_text(folder / CARD, model_card(self.config, self.record, self.path, half))
             if self.path is not None and (self.path / SUMMARY).is_file():
                 shutil.copyfile(self.path / SUMMARY, folder / SUMMARY)
         return folder
 
+    def save_pretrained(self, path: str | Path, half: bool = False) -> Path:
+        """Write the run as ``from_pretrained`` reads it: :meth:`write` into a folder, which is made if need be.
+
+        Raises:
+            UserError: If huggingface_hub is not installed, or the folder cannot be written to.
+        """
+        hub().HubRun(self, half).save_pretrained(path)
+        return Path(path)
+
+    def push_to_hub(self, repo: str, half: bool = False, **options: Any) -> str:
+        """Upload the run to the Hugging Face Hub, and return the commit's address.
+
+        Args:
+            repo: OWNER/NAME of the repository, which is made if need be.
+            half: Keep weights in half precision: half the size.
+            **options: The mixin's, such as ``private`` and ``token``.
+
+        Raises:
+            UserError: If huggingface_hub is not installed.
+        """
+        return hub().HubRun(self, half).push_to_hub(repo, **options)
+
     def __repr__(self) -> str:
         channels, rows, columns = self.image_shape
         kind = "colour" if channels == 3 else "grey"
-        where = "in memory" if self.path is None else f"in {self.path}"
+        where = "in memory" if self.path is None else f"in {self.name}"
         return (
             f"<run of {self.config.model.name} with guide {self.config.guide.name}, trained on "
             f"{self.record.num_images['train']} {kind} images of {rows}x{columns} pixels ({self.record.name}), {where}>"

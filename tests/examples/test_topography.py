@@ -78,5 +78,5 @@ def test_a_map_and_paths_are_written(call, digits_run, tmp_path):
     assert set(numbers["judged_by_run"]) == {"linear", "spherical", "pixels", "baseline"}
     assert numbers["judged_by_run"] == numbers["judged_by_baseline"]
     assert len(numbers["judged_by_run"]["linear"]["by_step"]) == 4
-    assert "must be at least 8" in call("topography", digits_run[0], "--images=3").error
+    assert "must be within 8 to" in call("topography", digits_run[0], "--images=3").error
     assert "--steps must be within 3" in call("interpolate", digits_run[0], "--steps=2").error
