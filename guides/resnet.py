@@ -28,13 +28,10 @@ class Decoder(Protocol):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A network that reads an image: the appendix's ResNet, or another in its place.
-
-    Args:
-        out_size: Number of features.
-    """
+    """A network that reads an image: the appendix's ResNet, or another in its place."""
 
     out_size: int
+    """Number of features."""
 
     def __call__(self, images: Canvas) -> Float[Tensor, "*batch out"]:
         """Map images to features."""

@@ -81,6 +81,61 @@ def test_files_that_are_named_exist(page: Path):
     assert [file for file in sorted(named) if not (ROOT / file).exists()] == []
 
 
+MEASURED = re.compile(
+    r"(?<![\w.])\d[\d,]*(?:\.\d+)? (?:nats|images/s|images per second|ms|seconds|minutes|MiB|GFLOP/s|GB/s)\b"
+    r"|squared errors? (?:of |by )?[-+]?\d[\d.]*|-ELBOs? (?:of )?\d[\d.]*"
+)
+"""A number that somebody measured: nats, a rate, a time, memory, an error."""
+
+COLUMNS = re.compile(
+    r"^\|(.*(?:ELBO|nats|squared error|images/s|seconds|\bms\b|MiB|k-hat).*)\|\n\|[-:| ]+\|\n\|.*\d", re.M
+)
+"""A table of such numbers."""
+
+RUNS = re.compile(r"python -m |python tests/|make [a-z]|\bpytest\b|\brnp [a-z]")
+"""What somebody can type."""
+
+
+def sections(page: Path) -> dict[str, str]:
+    """Return a page's sections by the anchors of their headings; what stands above the first has none."""
+    text = re.sub(r"```.*?```", lambda block: block[0].replace("\n#", "\n "), text_of(page), flags=re.DOTALL)
+    pieces = re.split(r"^(?=#+ )", text, flags=re.MULTILINE)
+    heads = [
+        re.sub(r"[^\w\- ]", "", piece.partition("\n")[0].lstrip("# ").lower()).replace(" ", "-") for piece in pieces
+    ]
+    return dict(zip(heads, pieces, strict=True))
+
+
+def says_how(page: Path, text: str) -> bool:
+    """Whether a section has a command, or links the section that has it."""
+    linked = [target.partition("#") for target in LINK.findall(text) if "://" not in target]
+    there = [(page.parent / path if path else page, anchor) for path, _, anchor in linked if anchor]
+    return bool(RUNS.search(text)) or any(RUNS.search(sections(file).get(anchor, "")) for file, anchor in there)
+
+
+def unexplained(page: Path) -> Iterator[str]:
+    """Yield the measured numbers whose section does not say by which command they were made."""
+    for head, text in sections(page).items():
+        found = [one[0] for one in MEASURED.finditer(text)] + COLUMNS.findall(text)
+        if found and not says_how(page, text):
+            yield f"{head}: {', '.join(found)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_measured_numbers_have_their_commands(page: Path):
+    """In their section, or in one that it links. Estimates link what they are reckoned from."""
+    assert list(unexplained(page)) == []
+
+
+def test_numbers_without_commands_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A\n\n3.5 nats\n\n## B\n\n| -ELBO | s |\n|---|---|\n| 3 | 4 |\n\n## C\n\n7 ms: `python -m examples.x`\n\n"
+        "## D\n\n20 images/s ([c](page.md#c))\n\n## E\n\nsquared error 0.3 ([b](#b))\n\n## F\n\nfour steps of 3\n"
+    )
+    assert list(unexplained(page)) == ["a: 3.5 nats", "b:  -ELBO | s ", "e: squared error 0.3"]
+
+
 def test_figures_are_shown():
     """A picture that no page shows is left over."""
     shown = {target for page in PAGES for target in LINK.findall(text_of(page))}

@@ -51,22 +51,27 @@ def fit(
 
     A tenth of the images is held out for the test, and a twentieth of the rest for validation, by label where there
     are labels. Everything is a function of images, settings and seed. Neither the global generators nor Pyro's
-    parameter store are touched.
+    parameter store are touched. It trains on one device, an accelerator if there is one.
+
+        run = rnp_pyro.fit(images, steps=500, seed=0)
+        run = rnp_pyro.fit("mnist-sample", minutes=2, guide="ladder", out="runs/digits")
 
     Args:
-        images: Array, tensor, list of pictures, torch data set (``rnp_pyro/api/arrays.py``) or arrays by their keys,
-            read as ``--data array:FILE`` reads a file; or a data set's name as on the command line, such as
-            ``"mnist-sample"`` or ``"folder:photos"``.
-        test: Images to measure the run on; default: a tenth of ``images``.
+        images: At least four. An array or a tensor ``[N,H,W]``, ``[N,H,W,C]`` or ``[N,C,H,W]`` of 1, 3 or 4 channels
+            and any usual type, a list of such images or of PIL's, a torch data set of images or of (image, label)
+            pairs, or arrays by their keys, read as ``--data array:FILE`` reads a file; or a data set's name as on the
+            command line, such as ``"mnist-sample"`` or ``"folder:photos"``. Images stay as
+            large as they are unless ``image_size=`` says otherwise.
+        test: Images to measure the run on, as ``images``; default: a tenth of ``images``.
         out: New folder for the run, its metrics and figures; default: the run is kept in memory (see ``Run.save``).
-        preset: Packaged settings to start from.
-        minutes: Time to train.
-        steps: Steps to train, in place of minutes.
-        epochs: Passes through the images, in place of minutes.
-        seed: Of weights, batches and noise.
-        guide: Its name, or its settings.
-        model: Its name, or its settings.
-        progress: Show a bar.
+        preset: Packaged settings to start from; default: ``"quickstart"``.
+        minutes: Time to train, in minutes; default: the preset's, 5 for ``"quickstart"``.
+        steps: Steps to train, in place of minutes; a step takes one batch (``train={"batch_size": ...}``).
+        epochs: Passes through the training images, in place of minutes.
+        seed: Of weights, batches and noise, a whole number from 0 on; default: 0.
+        guide: Its name (``"ladder"``, ``"resnet"``, ``"full_rank"``, ``"flow"``), or its settings as a dictionary.
+        model: Its name (``"rnp"``, or ``"vae"`` for the flat baseline), or its settings as a dictionary.
+        progress: Show a bar, in a terminal or a notebook.
         **settings: Any others by the command line's names, in groups, ``train={"batch_size": 32}``, or with dots,
             ``**{"train.batch_size": 32}``.
 

@@ -29,6 +29,9 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
 
     Raises:
         UserError: If it is not a run's folder, has no weights yet, or anything in it is damaged.
+
+    Returns:
+        The run, on the CPU. It knows the shape, classes and scale of its images by ``data.json`` in its folder.
     """
     folder = open_run(Path(path))
     config = read_settings(folder)

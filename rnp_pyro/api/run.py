@@ -40,7 +40,11 @@ from rnp_pyro.writing import writing
 
 @dataclass(frozen=True)
 class Run:
-    """A trained model and its guide. Images are given as arrays; ``rnp_pyro/api/arrays.py`` says which are taken.
+    """A trained model and its guide, as ``rnp_pyro.fit`` and ``rnp_pyro.load`` return it.
+
+    Wherever a method takes images, these are of the run's size: an array or a tensor ``[N,H,W]``, ``[N,H,W,C]`` or
+    ``[N,C,H,W]``, or a list of pictures (``rnp_pyro/api/arrays.py``). Their numbers are read on the scale that the run
+    was trained on, and dark ink on a bright ground is inverted if the run's own images were.
 
     Args:
         config: The run's settings.
@@ -115,7 +119,9 @@ class Run:
 
     @torch.no_grad()
     def parse(self, images: Any) -> PartTrees:
-        """Explain images by trees of parts: the guide's mean of each root program, unfolded.
+        """Explain each image by a tree of parts: the guide's mean of its root program, unfolded.
+
+        The same images give the same trees.
 
         Raises:
             UserError: If the images do not fit, or the model has no parts.
@@ -127,7 +133,7 @@ class Run:
         return PartTrees(tuple(PartTree(select(batch, at), grey[at], tree, self.origin) for at in range(len(pixels))))
 
     def sample(self, num: int = 64, temperature: float = 1.0, seed: int = 0) -> Samples:
-        """Draw images from the prior.
+        """Draw images from the prior: their means ``[num C H W]`` in [0, 1], not draws of pixels, with their parts.
 
         Args:
             num: How many, at least 1.
@@ -152,6 +158,11 @@ class Run:
 
         Raises:
             UserError: If the images do not fit.
+
+        Returns:
+            Arrays by name. Of n images they are ``z.K`` ``[n Z]`` for the root, and ``z.L`` ``[n N Z]``, ``action.L``
+            ``[n N 6]`` and ``pose.L`` ``[n N 2 3]`` for the N nodes of each level L below it, all at the guide's mean,
+            and ``posterior_scale.SITE``, standard deviations where they have a formula. A flat VAE has the root alone.
         """
         observed = self._observed(self._bytes(images))
         with alone():
@@ -163,11 +174,14 @@ class Run:
         Args:
             images: Which; default: the test images that the run was not trained on, if they are where they were.
             particles: Draws from the guide for each image, at least 1; more make the bound tighter.
-            seed: Of the draws.
+            seed: Of the draws; an image's binary pixels do not depend on it.
             progress: Show a bar.
 
         Raises:
-            UserError: If the images do not fit, or a number is out of range.
+            UserError: If the images do not fit or are not there, or a number is out of range.
+
+        Returns:
+            Upper bounds on -log p(x), in nats per image, with standard errors over images and k-hat.
         """
         check_count("particles", particles, 1)
         check_seed("seed", seed)
@@ -177,7 +191,7 @@ class Run:
     def complete(
         self, images: Any, mask: Any = "bottom", num: int = 8, particles: int = 512, rounds: int = 5, seed: int = 0
     ) -> Completions:
-        """Complete images of which a part is hidden.
+        """Complete images of which a part is hidden: the expected images ``[n C H W]``, and draws ``[num n C H W]``.
 
         Args:
             images: Whole images; what is hidden of them is not looked at.
@@ -200,7 +214,7 @@ class Run:
         return fill_in(self.pair, self._observed(pixels), self._unit(pixels), seen, num, search)
 
     def save(self, path: str | Path, half: bool = False) -> Path:
-        """Write the run and a model card into a new folder, from which it opens anywhere.
+        """Write the run and a model card into a new folder, from which it opens anywhere without its images.
 
         Args:
             path: The folder.

@@ -27,7 +27,14 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class PartTree:
-    """One image's tree of parts.
+    """One image's tree of parts, as ``Run.parse`` returns it. It never changes: operations return new trees.
+
+    A part is named by the steps from the root, counted from 0: ``[1]`` is the root's second part, ``[1, 2]`` the third
+    part of that, ``[]`` the whole image. Lengths in a part's frame go from -1 to 1, x to the right and y down.
+
+        one, two = run.parse(images[:2])
+        one.move([1], turn=30).figure().savefig("turned.png")
+        one.replace([0], two).save("mixed.json")
 
     Args:
         value: Programs, poses and patches of all nodes.
@@ -43,7 +50,7 @@ class PartTree:
 
     @property
     def canvas(self) -> Float[Tensor, "C H W"]:
-        """What the tree draws, in [0, 1]."""
+        """What the tree draws, ``[C H W]`` in [0, 1]."""
         return self.value.fold()
 
     @property
@@ -56,11 +63,18 @@ class PartTree:
         return figures.tree_drawing(self.canvas if self.image is None else self.image, self.value)
 
     def to_json(self, patches: bool = True) -> dict[str, Any]:
-        """Return what JSON holds of the tree, as the command ``parse`` writes it."""
+        """Return what JSON holds of the tree, as the command ``parse`` writes it (docs/programs.md).
+
+        Args:
+            patches: With the nodes' patches, with which it can be drawn without the run; three times the size.
+        """
         return tree_to_json(self.value, patches, self.about)
 
     def to_networkx(self) -> Any:
-        """Return the tree as a ``networkx.DiGraph``.
+        """Return the tree as a ``networkx.DiGraph``, with an edge from every part to each of its own parts.
+
+        Nodes are tuples of steps from the root, ``()`` for the root. Their attributes are ``level``, ``z``, and below
+        the root ``pose``, ``action`` and ``patch``; edges have the ``step``.
 
         Raises:
             UserError: If networkx is not installed.
@@ -69,6 +83,10 @@ class PartTree:
 
     def save(self, path: str | Path, patches: bool = True) -> Path:
         """Write the tree as JSON; an older file is replaced.
+
+        Args:
+            path: The file.
+            patches: With the nodes' patches, with which it can be drawn without the run; three times the size.
 
         Raises:
             UserError: If it cannot be written.
@@ -85,15 +103,28 @@ class PartTree:
 
         Args:
             part: The steps from the root, each from 0: ``[1]`` is the second part, ``[1, 2]`` the third part of it.
-            shift: To the right and down, in halves of the parent's width and height.
-            turn: Degrees, clockwise.
+            shift: To the right and down, in halves of the parent's width and height: 1 moves from the middle to the
+                edge.
+            turn: Degrees, clockwise as one looks at the image.
             scale: Factor of its size, above 0.
+
+        Raises:
+            UserError: If there is no such part, or a number is not finite.
         """
         return self._changed(edit.move_part(self.value, tuple(part), edit.Move(shift, turn, scale)))
 
     @torch.no_grad()
     def replace(self, part: Sequence[int], other: "PartTree", other_part: Sequence[int] | None = None) -> "PartTree":
-        """Let a part run the program of another tree's part, by default the one at the same place; its pose stays."""
+        """Let a part run the program of another tree's part; its pose stays, its own parts are unfolded again.
+
+        Args:
+            part: Which part of this tree; ``[]`` is the whole image.
+            other: A tree of the same run.
+            other_part: Whose program it is to run, on the same level; default: the part at the same place.
+
+        Raises:
+            UserError: If there is no such part, the two are not of one level, or the trees not of one run.
+        """
         path, given = tuple(part), tuple(part if other_part is None else other_part)
         self._check_alike(other)
         if len(path) != len(given):
@@ -107,7 +138,17 @@ class PartTree:
     def swap(
         self, other: "PartTree", part: Sequence[int], other_part: Sequence[int] | None = None, with_pose: bool = False
     ) -> tuple["PartTree", "PartTree"]:
-        """Exchange a part with another tree's, by default the one at the same place; return both trees."""
+        """Exchange a part with another tree's, and return both trees, this one first.
+
+        Args:
+            other: A tree of the same run.
+            part: Which part of this tree.
+            other_part: Which part of the other, on the same level; default: the one at the same place.
+            with_pose: Take the poses along; else each part takes the place of the other.
+
+        Raises:
+            UserError: If there is no such part, the two are not of one level, or the trees not of one run.
+        """
         self._check_alike(other)
         given = None if other_part is None else tuple(other_part)
         one, two = edit.swap_parts(self.tree, self.value, other.value, tuple(part), given, with_pose)
@@ -115,13 +156,29 @@ class PartTree:
 
     @torch.no_grad()
     def interpolate(self, other: "PartTree", weight: float, part: Sequence[int] = ()) -> "PartTree":
-        """Mix the programs of two trees, at weight 0 this one's and at 1 the other's; by default the whole image's."""
+        """Mix the programs of two trees, ``(1 - weight) z + weight z'``, and unfold the mixture.
+
+        Args:
+            other: A tree of the same run.
+            weight: 0 is this tree's program, 1 the other's; beyond, the line goes on.
+            part: Whose program is mixed; default: the root's, the whole image.
+
+        Raises:
+            UserError: If there is no such part, the weight is not finite, or the trees are not of one run.
+        """
         self._check_alike(other)
         return self._changed(edit.interpolate(self.tree, self.value, other.value, weight, tuple(part)))
 
     @torch.no_grad()
     def truncate(self, level: int) -> "PartTree":
-        """Cut the tree off at a level, whose nodes then draw their own patches."""
+        """Cut the tree off at a level, whose nodes then draw their own patches.
+
+        Args:
+            level: From 0, which changes nothing, to one below the root's, which keeps only the root's parts.
+
+        Raises:
+            UserError: If the tree has no such level to cut at.
+        """
         return self._changed(edit.truncate(self.value, level))
 
     def __repr__(self) -> str:
