@@ -5,7 +5,7 @@ are checked by jaxtyping and beartype; at run time they cost nothing.
 
 | letter | dimension |
 |---|---|
-| ``Z`` | size of a program's latent vector (the paper's absolute value of z) |
+| ``Z`` | size of a program's latent vector, z between bars in the paper |
 | ``N`` | nodes of one level of a tree, children of one parent adjacent |
 | ``T`` | steps of a program |
 | ``C H W`` | channels, rows and columns of an image, a canvas or a part |
