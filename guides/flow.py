@@ -1,26 +1,18 @@
 """A guide whose posterior of the root latent is a normalizing flow, conditioned on the image."""
 
-from typing import Any
-
 import pyro
-import torch
-from pyro.distributions import ConditionalTransformedDistribution, Normal
-from pyro.distributions.transforms import ConditionalAffineCoupling, Permute
-from pyro.nn import ConditionalDenseNN, PyroModule
+from pyro.distributions import Normal
+from pyro.nn import PyroModule
 from torch import nn
 
+from flows.couplings import make_couplings, push, reversal
 from guides.nodes import draw_nodes, tree_of
 from guides.resnet import Decoder, Encoder, loc_and_scale
 from rnp_pyro.config import GuideConfig
-from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder
-from rnp_pyro.precision import own_precision
 from rnp_pyro.programs import unique_name
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.tree import Tree
-
-NUM_COUPLINGS = 4
-HIDDEN_SIZE = 64
 
 
 class FlowGuide(PyroModule):
@@ -41,8 +33,8 @@ class FlowGuide(PyroModule):
         super().__init__(unique_name("guide"))
         self.encoder = encoder
         self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)
-        self.couplings = nn.ModuleList(_coupling(latent_size, encoder.out_size) for _ in range(NUM_COUPLINGS))
-        self.register_buffer("order", torch.arange(latent_size).flip(0), persistent=False)
+        self.couplings = make_couplings(latent_size, encoder.out_size)
+        self.register_buffer("order", reversal(latent_size), persistent=False)
         self.site = site
         self.tree = tree
 
@@ -50,30 +42,11 @@ class FlowGuide(PyroModule):
         """Draw the root latent given images ``[images C H W]``, and the nodes below it."""
         features = self.encoder(images)
         loc, scale = loc_and_scale(self.loc_and_scale(features))
-        # Each coupling moves half of the latent given the other half; turned round, the next moves the other.
-        layers = [layer for coupling in self.couplings for layer in (coupling, Permute(self.order))]
-        flow = ConditionalTransformedDistribution(Normal(loc, scale).to_event(1), layers)
+        posterior = push(Normal(loc, scale).to_event(1), self.couplings, self.order, features.to(loc))
         with pyro.plate("images", images.shape[-4], dim=-1):
-            z = pyro.sample(self.site, flow.condition(features.to(loc)))  # [*batch images] | [Z]
+            z = pyro.sample(self.site, posterior)  # [*batch images] | [Z]
             draw_nodes(self.tree, z)
         return z
-
-
-class OwnPrecisionNet(ConditionalDenseNN):
-    """The network of a coupling, at its own width wherever it is run: a value is scored after it was drawn."""
-
-    def forward(self, x: Tensor, context: Tensor) -> Any:
-        """Return shift and log scale; arguments are the parent's."""
-        with own_precision(x):
-            return super().forward(x, context)
-
-
-def _coupling(latent_size: int, context_size: int) -> ConditionalAffineCoupling:
-    kept = latent_size // 2
-    network = OwnPrecisionNet(kept, context_size, [HIDDEN_SIZE], [latent_size - kept, latent_size - kept])
-    for parameter in network.layers[-1].parameters():
-        nn.init.zeros_(parameter)
-    return ConditionalAffineCoupling(kept, network)
 
 
 def build(config: GuideConfig, decoder: Decoder) -> FlowGuide:
@@ -82,10 +55,5 @@ def build(config: GuideConfig, decoder: Decoder) -> FlowGuide:
     Raises:
         UserError: If the latent has a single dimension.
     """
-    if decoder.latent_size < 2:
-        raise UserError(
-            "the flow moves half of a latent given the other half: expected latent_size of 2 or more, "
-            f"got {decoder.latent_size}"
-        )
     encoder = ResNetEncoder(decoder.image_shape)
     return FlowGuide(encoder, decoder.latent_size, decoder.root_site, tree_of(decoder))

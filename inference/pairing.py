@@ -11,7 +11,7 @@ from pyro import poutine
 from pyro.nn import PyroModule
 from pyro.poutine import Trace
 
-from inference.objectives.elbo import check_closed_kl, random_sites
+from inference.objectives.elbo import check_no_others, random_sites
 from inference.objectives.honest import check_latents, latent_names
 from rnp_pyro.errors import UserError
 
@@ -57,7 +57,7 @@ def check_pair(model: PyroModule, guide: Any, image_shape: tuple[int, int, int],
                 f"{name} for {PARTICLES} particles and {IMAGES} images, got {found}"
             )
     if objective == "analytic_kl":
-        check_closed_kl(model_trace, guide_trace)
+        check_no_others(model_trace, guide_trace)
 
 
 def check_shared(model: PyroModule, guide: PyroModule) -> None:

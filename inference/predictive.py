@@ -5,23 +5,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 import pyro
 import torch
 from jaxtyping import Int64
 from pyro import poutine
 from pyro.nn import PyroModule
-from pyro.poutine.messenger import Messenger
-from pyro.poutine.util import site_is_subsample
 
-from inference.bounds import CHUNK, centre
+from inference.bounds import CHUNK
 from inference.completion.fillings import Latents, Search, weigh_one
 from inference.completion.masking import hide
 from inference.contexts import evaluating, seeded
 from inference.diagnostics import TRUSTED_KHAT, psis
 from inference.importance import effective_sample_size
 from inference.objectives.elbo import random_sites
+from inference.temperature import Temper
 from rnp_pyro.draw import Context
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.shapes import Bool, Canvas, Float, Tensor
@@ -73,23 +71,6 @@ class Weighed:
         return self.khat <= TRUSTED_KHAT
 
 
-class Temper(Messenger):
-    """Draw every latent nearer to its mean or further from it: ``mean + temperature (draw - mean)``.
-
-    Args:
-        temperature: Factor of a normal's standard deviation, at least 0. 1 leaves draws as they are, 0 returns means.
-    """
-
-    def __init__(self, temperature: float) -> None:
-        super().__init__()
-        self.temperature = temperature
-
-    def _pyro_post_sample(self, msg: Any) -> None:
-        if not msg["is_observed"] and not site_is_subsample(msg):
-            mean = centre(msg["fn"])
-            msg["value"] = mean + self.temperature * (msg["value"] - mean)
-
-
 def sample_prior(
     model: PyroModule, image_shape: tuple[int, int, int], num_samples: int, temperature: float = 1.0, seed: int = 0
 ) -> Programs:
@@ -99,7 +80,8 @@ def sample_prior(
         model: The generative program.
         image_shape: Channels, rows and columns.
         num_samples: How many, at least 1.
-        temperature: Factor of the prior's standard deviation, at least 0; below 1 samples are more typical.
+        temperature: Factor of the prior's standard deviation, at least 0; below 1 samples are more typical. A learned
+            prior's is that of its noise, or of its components.
         seed: Of the draws.
 
     Returns:

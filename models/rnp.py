@@ -10,9 +10,11 @@ patches; poses paste children into their parent's reference frame, up to the ima
 import pyro
 from pyro.distributions import Normal
 from pyro.nn import PyroModule
+from torch import nn
 
 from models.likelihood import Likelihood, build_likelihood
 from models.part_term import PartTerm
+from models.prior import PRIORS
 from rnp_pyro.build import build_tree
 from rnp_pyro.config import ModelConfig
 from rnp_pyro.draw import Context
@@ -24,19 +26,21 @@ from rnp_pyro.tree import Tree
 
 
 class RNP(PyroModule):
-    """p(x, z^K) = N(z^K; 0, I) p(x | fold(unfold(z^K))), section 2.1.
+    """p(x, z^K) = p(z^K) p(x | fold(unfold(z^K))), section 2.1; p(z^K) = N(0, I) unless another prior is chosen.
 
     Departure: where the tree has ``node_scales``, its nodes are drawn too, each around its program's proposal.
 
     Args:
         tree: The recursive neural program.
+        prior: Distribution of z^K; see ``models/prior.py``.
         likelihood: Distribution of an image given its canvas.
         part_term: Second term of eq. (1), in training mode only; None leaves it out.
     """
 
-    def __init__(self, tree: Tree, likelihood: Likelihood, part_term: PartTerm | None = None) -> None:
+    def __init__(self, tree: Tree, prior: nn.Module, likelihood: Likelihood, part_term: PartTerm | None) -> None:
         super().__init__(unique_name("rnp"))
         self.tree = tree
+        self.prior = prior
         self.likelihood = likelihood
         self.part_term = part_term
 
@@ -59,7 +63,7 @@ class RNP(PyroModule):
         """
         tree = self.tree  # Read once: Pyro registers all its parameters each time.
         check_images(images, tree.image_shape)
-        prior = Normal(images.new_zeros(tree.latent_size), 1).to_event(1)
+        prior = self.prior(images)
         with pyro.plate("images", images.shape[-4], dim=-1):
             z = pyro.sample(tree.root_site, prior)  # [*batch images] | [Z]
             parse = tree.unfold(z, None if tree.node_scales is None else draw_node)
@@ -85,5 +89,6 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> RNP:
         raise UserError(f"part_term_weight must be at least 0, got {config.part_term_weight:g}")
     tree = build_tree(config.tree, config.latent_size, image_shape, config.node_latents)
     has_parts = config.part_term_weight > 0 and tree.num_levels > 1 and tree.patch_decoder.draws_wholes
+    prior = PRIORS[config.prior](config.latent_size)
     part_term = PartTerm(config.part_term_weight, config.part_term_target) if has_parts else None
-    return RNP(tree, build_likelihood(config, image_shape), part_term)
+    return RNP(tree, prior, build_likelihood(config, image_shape), part_term)

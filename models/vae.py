@@ -4,10 +4,11 @@ from math import prod
 
 import pyro
 import torch
-from pyro.distributions import Normal
 from pyro.nn import PyroModule
+from torch import nn
 
 from models.likelihood import Likelihood, build_likelihood
+from models.prior import PRIORS
 from rnp_pyro.config import ModelConfig, TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ConvDecoder, StampDecoder
@@ -18,24 +19,26 @@ from rnp_pyro.sites import IMAGE
 
 
 class VAE(PyroModule):
-    """p(x, z) = N(z; 0, I) p(x | decoder(z)) (Kingma & Welling 2014).
+    """p(x, z) = p(z) p(x | decoder(z)) (Kingma & Welling 2014); p(z) = N(0, I) unless another prior is chosen.
 
     Args:
         decoder: From latents to pixels before their activation, a sigmoid; with ``patch_decoder primitives`` one
             that stamps the tree's fixed images and draws nothing else.
+        prior: Distribution of z; see ``models/prior.py``.
         likelihood: Distribution of an image given its canvas.
     """
 
-    def __init__(self, decoder: ConvDecoder | StampDecoder, likelihood: Likelihood) -> None:
+    def __init__(self, decoder: ConvDecoder | StampDecoder, prior: nn.Module, likelihood: Likelihood) -> None:
         super().__init__(unique_name("vae"))
         self.decoder = decoder
+        self.prior = prior
         self.likelihood = likelihood
 
     def forward(self, images: Float[Tensor, "images C H W"]) -> Float[Tensor, "*batch images C H W"]:
         """Draw z, decode, observe; arguments and result are those of the RNP."""
         decoder = self.decoder  # Read once: Pyro registers all its parameters each time.
         check_images(images, decoder.image_shape)
-        prior = Normal(images.new_zeros(decoder.latent_size), 1).to_event(1)
+        prior = self.prior(images)
         with pyro.plate("images", images.shape[-4], dim=-1):
             z = pyro.sample(decoder.root_site, prior)  # [*batch images] | [Z]
             canvas = torch.sigmoid(decoder(z))
@@ -57,7 +60,7 @@ def build(config: ModelConfig, image_shape: tuple[int, int, int]) -> VAE:
         decoder = StampDecoder(config.latent_size, image_shape, _stamps(config.tree, image_shape))
     else:
         decoder = ConvDecoder(config.latent_size, image_shape)
-    return VAE(decoder, build_likelihood(config, image_shape))
+    return VAE(decoder, PRIORS[config.prior](config.latent_size), build_likelihood(config, image_shape))
 
 
 def _stamps(config: TreeConfig, image_shape: tuple[int, int, int]) -> Float[Tensor, "K C p p"]:

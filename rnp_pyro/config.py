@@ -9,6 +9,7 @@ from rnp_pyro.choices import (
     Interpolation,
     NodeLatents,
     PatchActivation,
+    Prior,
     Sharing,
     Splits,
     StateActivation,
@@ -98,6 +99,9 @@ class ModelConfig:
             pose, or pasted, the parts pasted together against the whole image.
         node_latents: What is random at every node besides the root's latent: none (the paper), the part's state, its
             action, or both; the vae has none.
+        prior: Of the root's latent: normal (the paper's N(0, I)), flow (a standard normal pushed through learned affine
+            couplings) or mixture (of 50 learned diagonal normals). A learned prior takes the shape of all images' codes
+            together, so that samples come from where these are (Tomczak & Welling 2018).
         tree: The recursive neural program; of it the vae takes patch_decoder primitives alone, to stamp nothing else.
     """
 
@@ -108,6 +112,7 @@ class ModelConfig:
     pixel_scale: float = 0.3162
     part_term_weight: float = 0.1
     part_term_target: PartTermTarget = "pasted"
+    prior: Prior = "normal"
     tree: TreeConfig = field(default_factory=TreeConfig)
 
 
@@ -143,8 +148,9 @@ class TrainConfig:
         only: Parts to train, with commas between: guide, model, state_hypernet, policy_hypernet, patch_decoder, leak;
             default: all. All others stay as they start, to the bit.
         freeze: Parts to keep as they start, to the bit; named in the same way.
-        objective: elbo, analytic_kl (the KL of each site in closed form), iwae (the importance-weighted bound of
-            num_particles), or iwae_dreg (the same with the doubly reparameterized gradient).
+        objective: elbo, analytic_kl (the KL of each site in closed form where there is one), iwae (the
+            importance-weighted bound of num_particles), or iwae_dreg (the same with the doubly reparameterized
+            gradient).
         num_particles: Number of draws from the guide for each image and step, at least 1; for iwae at least 2.
         free_bits: Nats per image that each level's latents may use for free, at least 0; elbo only.
         batch_size: Images per step, over all devices.

@@ -7,7 +7,7 @@ from guides import GUIDES
 from inference.objectives import OBJECTIVES
 from models import MODELS
 from models.likelihood import LIKELIHOODS
-from rnp_pyro.choices import NodeLatents
+from rnp_pyro.choices import NodeLatents, Prior
 
 
 class Combination(NamedTuple):
@@ -18,6 +18,7 @@ class Combination(NamedTuple):
     objective: str
     likelihood: str
     node_latents: str
+    prior: str
 
     @property
     def refusal(self) -> str | None:
@@ -26,12 +27,13 @@ class Combination(NamedTuple):
             return "the vae has no nodes: expected --model.node_latents none"
         if self.guide == "ladder" and self.node_latents == "none":
             return "the ladder guide infers latents at nodes: expected --model.name rnp with --model.node_latents"
-        if self.guide in ("full_rank", "flow") and self.objective == "analytic_kl":
-            return "analytic_kl needs a formula for the KL at every site, and Pyro has none at z"
         return None
 
 
-ALL = [Combination(*one) for one in product(MODELS, GUIDES, OBJECTIVES, LIKELIHOODS, get_args(NodeLatents))]
+ALL = [
+    Combination(*one)
+    for one in product(MODELS, GUIDES, OBJECTIVES, LIKELIHOODS, get_args(NodeLatents), get_args(Prior))
+]
 VALID = [one for one in ALL if one.refusal is None]
 REFUSED = [one for one in ALL if one.refusal is not None]
 

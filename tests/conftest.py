@@ -23,7 +23,7 @@ from torch import nn
 
 # An int passes for a float, as PEP 484 has it.
 install_import_hook(
-    ["rnp_pyro", "models", "guides", "inference"],
+    ["rnp_pyro", "models", "guides", "flows", "inference"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "design.md"
-PLACES = ("models", "rnp_pyro", "guides", "inference", "examples")
+PLACES = ("models", "rnp_pyro", "guides", "flows", "inference", "examples")
 BEGIN, END = "<!-- departures: python tests/departures.py -->", "<!-- end of departures -->"
 MARK = re.compile(r"Departure(?: \([^)]*\))?:")
 

@@ -15,6 +15,8 @@ from pyro.distributions import MultivariateNormal, Normal
 from pyro.nn import PyroModule
 from torch import nn
 
+from models.prior import StandardNormal
+
 IMAGE_SHAPE = (1, 3, 2)
 LATENT_SIZE = 3
 
@@ -40,14 +42,15 @@ class LinearDecoder(nn.Module):
 class LinearGaussian(PyroModule):
     """p(x, z), with the interface of the project's models."""
 
-    def __init__(self, scale: float = 0.7) -> None:
+    def __init__(self, scale: float = 0.7, prior: nn.Module | None = None) -> None:
         super().__init__()
         self.decoder = LinearDecoder()
         self.scale = scale
+        self.prior = StandardNormal(LATENT_SIZE) if prior is None else prior
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         decoder = self.decoder
-        prior = Normal(images.new_zeros(LATENT_SIZE), 1).to_event(1)
+        prior = self.prior(images)
         with pyro.plate("images", images.shape[-4], dim=-1):
             canvas = decoder(pyro.sample(decoder.root_site, prior))
             pyro.sample("image", Normal(canvas, self.scale).to_event(3), obs=images)

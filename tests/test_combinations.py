@@ -40,7 +40,7 @@ def make(tiny_config: MakeConfig) -> Callable[[Combination], tuple[Pair, TrainCo
 
     def build(one: Combination) -> tuple[Pair, TrainConfig]:
         particles = 3 if one.objective.startswith("iwae") else 1
-        model = ModelConfig(one.model, 6, one.node_latents, one.likelihood, tree=tiny_config())
+        model = ModelConfig(one.model, 6, one.node_latents, one.likelihood, prior=one.prior, tree=tiny_config())
         train = TrainConfig(objective=one.objective, num_particles=particles)
         return build_pair(Config(model=model, guide=GuideConfig(one.guide), train=train), (1, 12, 12)), train
 

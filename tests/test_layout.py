@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("rnp_pyro", "models", "guides", "inference", "examples")
+PACKAGES = ("rnp_pyro", "models", "guides", "flows", "inference", "examples")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 DEVICES = {"cpu", "cuda", "mps", "xpu", "tpu", "meta"}
@@ -132,7 +132,7 @@ assert "pyro" not in sys.modules, "the core works without Pyro"
 import pyro
 settings = {"pyro": pyro.settings.get, "pyro parameters": lambda: sorted(pyro.get_param_store().keys())}
 modules += import_all("rnp_pyro", lambda name: name.startswith("rnp_pyro.api"))
-print(modules + sum(map(import_all, ("models", "guides", "inference", "examples"))))
+print(modules + sum(map(import_all, ("models", "guides", "flows", "inference", "examples"))))
 assert "matplotlib.pyplot" not in sys.modules, "pyplot chooses a backend for the whole process"
 """
 

@@ -26,6 +26,7 @@ MATTERS = (
     "rnp_pyro/patches",
     "models",
     "guides",
+    "flows",
     "inference/objectives",
     "inference/training",
 )

@@ -3,7 +3,7 @@
 | name | bound | gradient |
 |---|---|---|
 | ``elbo`` | evidence lower bound | pathwise: Pyro's ``Trace_ELBO`` |
-| ``analytic_kl`` | the same | the KL of each site in closed form: Pyro's ``TraceMeanField_ELBO`` |
+| ``analytic_kl`` | the same | the KL of each site in closed form where there is one: Pyro's ``TraceMeanField_ELBO`` |
 | ``iwae`` | importance-weighted, K particles (Burda et al. 2016) | pathwise |
 | ``iwae_dreg`` | the same | doubly reparameterized (Tucker et al. 2019): without the guide's score |
 

@@ -14,6 +14,7 @@ from inference.refinement import Refinement, check_refinement, refined
 from inference.training.task import Weights
 from models import MODELS
 from models.likelihood import observes_binary
+from models.prior import PRIORS
 from rnp_pyro.config import Config
 from rnp_pyro.data import binarise, binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
@@ -74,6 +75,7 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
     check_seed("--seed", config.seed)
     check_limits(config)
     _check_name("model.name", config.model.name, MODELS)
+    _check_name("model.prior", config.model.prior, PRIORS)
     if config.guide.name in AUTO_GUIDES:
         raise UserError(
             f"{config.guide.name} has parameters for each of one fixed set of images, and training goes through many: "

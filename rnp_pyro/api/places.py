@@ -10,7 +10,7 @@ from pathlib import Path
 from rnp_pyro.errors import UserError
 
 BACKEND_VARIABLE = "MPLBACKEND"
-OURS = ("models", "guides", "inference")
+OURS = ("models", "guides", "flows", "inference")
 """Packages beside ``rnp_pyro`` whose names a user's own files may have, too."""
 
 _ROOT = Path(__file__).resolve().parents[2]
