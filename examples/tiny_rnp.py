@@ -48,7 +48,7 @@ def command(arguments: Sequence[str]) -> None:
     print(f"-ELBO {elbo.loss(model, guide, torch.bernoulli(to_unit(digits.test[:500]))) / 500:.1f} nats per test image")
     some = to_unit(digits.test[56:64])
     with torch.no_grad():
-        z, _ = guide.loc_and_scale(guide.encoder(some)).chunk(2, dim=-1)  # the posterior's mean
+        z = guide.root(guide.encoder(some)).mean  # the posterior's
         parse = model.tree.unfold(z)  # latents, poses and patches of 4 parts and their 16 sub-parts
         pasted = dict(model.tree.pasted_children(parse))  # each level's children on its canvases
         figures.save(figures.parse(some, model.tree.fold(parse), pasted[2].squeeze(-5), pasted[1]), options.out)

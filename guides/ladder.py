@@ -20,12 +20,14 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from guides.nodes import tree_of
-from guides.resnet import Decoder, Encoder, loc_and_scale
+from guides.resnet import Decoder, Encoder
+from guides.roots import ROOTS, move_old_weights
 from rnp_pyro.canvas import crop
-from rnp_pyro.config import GuideConfig
+from rnp_pyro.config import GuideConfig, root_name
 from rnp_pyro.draw import Context, Draw
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder, keep_variance
+from rnp_pyro.precision import own_precision
 from rnp_pyro.program import ACTION_SIZE
 from rnp_pyro.programs import unique_name
 from rnp_pyro.shapes import Canvas, Float, Latent, Tensor
@@ -71,23 +73,24 @@ class LadderGuide(PyroModule):
 
     Args:
         encoder: From images to features, for the root.
-        latent_size: |z|.
+        root: From features to the posterior of z^K; see ``guides/roots.py``.
         site: Name of the root latent's sample site.
         tree: The model's.
         messages: From a place in the image to the message to the node there.
     """
 
-    def __init__(self, encoder: Encoder, latent_size: int, site: str, tree: Unfolds, messages: Messages) -> None:
+    def __init__(self, encoder: Encoder, root: nn.Module, site: str, tree: Unfolds, messages: Messages) -> None:
         super().__init__(unique_name("guide"))
         self.encoder = encoder
-        self.loc_and_scale = nn.Linear(encoder.out_size, 2 * latent_size)
+        self.root = root
         self.site = site
         self.tree = tree
         self.messages = messages
+        self._register_load_state_dict_pre_hook(move_old_weights)
 
     def forward(self, images: Canvas) -> Float[Tensor, "*draws Z"]:
         """Draw the root latent given images ``[images C H W]``, and all nodes below it."""
-        posterior = Normal(*loc_and_scale(self.loc_and_scale(self.encoder(images)))).to_event(1)
+        root_posterior = self.root(self.encoder(images))
 
         def correct(name: str, loc: Tensor, scale: Tensor | None, context: Context) -> Tensor:
             if scale is None:
@@ -97,7 +100,8 @@ class LadderGuide(PyroModule):
             return pyro.sample(name, posterior)  # [*batch images] | [N size]
 
         with pyro.plate("images", images.shape[-4], dim=-1):
-            z = pyro.sample(self.site, posterior)  # [*batch images] | [Z]
+            with own_precision(images):  # a dense factor's product with the noise
+                z = pyro.sample(self.site, root_posterior)  # [*batch images] | [Z]
             self.tree.unfold(z, correct)
         return z
 
@@ -181,7 +185,7 @@ def build(config: GuideConfig, decoder: Decoder) -> LadderGuide:
     """Build the guide for a tree with random nodes.
 
     Raises:
-        UserError: If the model's nodes are not random.
+        UserError: If the model's nodes are not random, or the root's posterior does not fit the latent.
     """
     tree = tree_of(decoder)
     if tree is None:
@@ -190,4 +194,5 @@ def build(config: GuideConfig, decoder: Decoder) -> LadderGuide:
             "action or both, got a model without; use --guide.name resnet"
         )
     encoder = ResNetEncoder(tree.image_shape)
-    return LadderGuide(encoder, tree.latent_size, tree.root_site, tree, CropMessages(tree))
+    root = ROOTS[root_name(config)](encoder.out_size, tree.latent_size)
+    return LadderGuide(encoder, root, tree.root_site, tree, CropMessages(tree))

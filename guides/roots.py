@@ -74,6 +74,8 @@ class FlowRoot(nn.Module):
         latent_size: |z|, at least 2.
     """
 
+    order: Tensor
+
     def __init__(self, in_size: int, latent_size: int) -> None:
         super().__init__()
         self.loc_and_scale = nn.Linear(in_size, 2 * latent_size)

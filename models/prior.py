@@ -50,6 +50,8 @@ class FlowPrior(nn.Module):
         latent_size: |z|, at least 2.
     """
 
+    order: Tensor
+
     def __init__(self, latent_size: int) -> None:
         super().__init__()
         self.couplings = make_couplings(latent_size)

@@ -10,10 +10,12 @@ from rnp_pyro.choices import (
     NodeLatents,
     PatchActivation,
     Prior,
+    Root,
     Sharing,
     Splits,
     StateActivation,
 )
+from rnp_pyro.errors import UserError
 
 LikelihoodName = Literal["auto", "normal", "bernoulli", "continuous_bernoulli"]
 PartTermTarget = Literal["zoomed", "pasted"]
@@ -121,19 +123,22 @@ class GuideConfig:
     """The posterior program.
 
     Args:
-        name: Which guide, all amortized: over the root's latent a diagonal normal (resnet), a normal with full
-            covariance (full_rank) or a normalizing flow (flow), whose nodes follow the prior where they are random; or
-            ladder, for random nodes: it walks the tree and corrects each node by what it sees at its place.
+        name: Which guide, all amortized: resnet, which infers the root's latent and lets nodes follow the prior where
+            they are random; or ladder, for random nodes: it walks the tree and corrects each node by what it sees at
+            its place. full_rank and flow are resnet with that root.
         refine_steps: Gradient steps that improve each image's posterior from where the guide starts it, in training and
             in all that is done with the run; 0: none. A step costs about one training step per draw.
         refine_rate: Length of the first such step, in standard deviations of the noise, above 0, at most 10.
         refine_particles: Draws of such a step, at least 1.
+        root: Posterior of the root's latent: a diagonal normal (diagonal), a normal with full covariance (full_rank) or
+            a normalizing flow (flow); null: what the name says, or else diagonal.
     """
 
     name: str = "resnet"
     refine_steps: int = 0
     refine_rate: float = 0.3
     refine_particles: int = 4
+    root: Root | None = None
 
 
 @dataclass(frozen=True)
@@ -262,6 +267,21 @@ class Config:
     guide: GuideConfig = field(default_factory=GuideConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     fabric: FabricConfig = field(default_factory=FabricConfig)
+
+
+def root_name(config: GuideConfig) -> str:
+    """Resolve the posterior of the root's latent: guides called ``full_rank`` and ``flow`` are named after theirs.
+
+    Raises:
+        UserError: If name and root contradict each other.
+    """
+    named = config.name if config.name in ("full_rank", "flow") else None
+    if named is not None and config.root not in (None, named):
+        raise UserError(
+            f"the guide {named} is resnet with root {named}: expected --guide.name resnet --guide.root {config.root}, "
+            f"got --guide.name {named} --guide.root {config.root}"
+        )
+    return config.root or named or "diagonal"
 
 
 def likelihood_name(config: ModelConfig, image_shape: tuple[int, int, int]) -> str:

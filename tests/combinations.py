@@ -8,6 +8,10 @@ from inference.objectives import OBJECTIVES
 from models import MODELS
 from models.likelihood import LIKELIHOODS
 from rnp_pyro.choices import NodeLatents, Prior
+from rnp_pyro.config import GuideConfig
+
+ROOTED = (*GUIDES, "ladder/full_rank", "ladder/flow")
+"""Guides by name, and the ladder with the roots that others are named after."""
 
 
 class Combination(NamedTuple):
@@ -21,18 +25,24 @@ class Combination(NamedTuple):
     prior: str
 
     @property
+    def guide_config(self) -> GuideConfig:
+        """The guide's settings."""
+        name, _, root = self.guide.partition("/")
+        return GuideConfig(name, root=root or None)
+
+    @property
     def refusal(self) -> str | None:
         """What a user is told who asks for it, as a regular expression; None if it fits."""
         if self.model == "vae" and self.node_latents != "none":
             return "the vae has no nodes: expected --model.node_latents none"
-        if self.guide == "ladder" and self.node_latents == "none":
+        if self.guide.startswith("ladder") and self.node_latents == "none":
             return "the ladder guide infers latents at nodes: expected --model.name rnp with --model.node_latents"
         return None
 
 
 ALL = [
     Combination(*one)
-    for one in product(MODELS, GUIDES, OBJECTIVES, LIKELIHOODS, get_args(NodeLatents), get_args(Prior))
+    for one in product(MODELS, ROOTED, OBJECTIVES, LIKELIHOODS, get_args(NodeLatents), get_args(Prior))
 ]
 VALID = [one for one in ALL if one.refusal is None]
 REFUSED = [one for one in ALL if one.refusal is not None]

@@ -17,7 +17,7 @@ from inference.objectives import build_objective
 from inference.objectives.elbo import WeighLatents
 from inference.refinement import Refinement, refined
 from rnp_pyro.api.pair import Pair, build_pair
-from rnp_pyro.config import Config, GuideConfig, ModelConfig, TrainConfig, TreeConfig
+from rnp_pyro.config import Config, ModelConfig, TrainConfig, TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.recall import remembering
 
@@ -42,7 +42,7 @@ def make(tiny_config: MakeConfig) -> Callable[[Combination], tuple[Pair, TrainCo
         particles = 3 if one.objective.startswith("iwae") else 1
         model = ModelConfig(one.model, 6, one.node_latents, one.likelihood, prior=one.prior, tree=tiny_config())
         train = TrainConfig(objective=one.objective, num_particles=particles)
-        return build_pair(Config(model=model, guide=GuideConfig(one.guide), train=train), (1, 12, 12)), train
+        return build_pair(Config(model=model, guide=one.guide_config, train=train), (1, 12, 12)), train
 
     return build
 

@@ -17,6 +17,7 @@ from inference.posterior.mcmc import ChainDraws, NutsSettings, sample_posterior
 from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED
 from rnp_pyro.api.run import Run
+from rnp_pyro.config import root_name
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.streams import derive_seed
@@ -82,10 +83,11 @@ def check_images(config: ReferenceConfig, run: Run) -> None:
     Raises:
         UserError: In one line, with what was expected and what came.
     """
-    if run.config.model.node_latents != "none" or run.config.guide.name == "flow":
+    root = root_name(run.config.guide)
+    if run.config.model.node_latents != "none" or root != "diagonal":
         raise UserError(
-            "expected a run whose only latent is the root's, with a normal guide, got "
-            f"{run.name} with node_latents {run.config.model.node_latents} and guide {run.config.guide.name}"
+            "expected a run whose only latent is the root's, with a normal guide whose covariance is diagonal, got "
+            f"{run.name} with node_latents {run.config.model.node_latents} and the guide's root {root}"
         )
     last = len(run.data.test) - 1
     for image in config.images:

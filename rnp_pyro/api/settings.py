@@ -141,7 +141,8 @@ def _suited(parser: ArgumentParser, given: Sequence[str]) -> list[str]:
     """Return options for what is random at nodes, the guide and the objective, in force where nothing else names them.
 
     Of nodes and guide each follows the other where only one is named. Where neither is, nodes have random states, which
-    the ladder infers; the vae has no nodes. Where sites have a KL in closed form, it is taken: it learns faster.
+    the ladder infers; the vae has no nodes. Where nodes, or the root, have a KL in closed form, it is taken: it learns
+    faster.
     """
     one, other = (_parse(parser, [*options, *given]) for options in (NAMES_TO_SEE, OTHERS_TO_SEE))
     seen = {name: (attrgetter(name)(one), attrgetter(name)(other)) for name in (NODES, GUIDE, OBJECTIVE)}
@@ -152,7 +153,8 @@ def _suited(parser: ArgumentParser, given: Sequence[str]) -> list[str]:
         guide = "resnet" if none_random else "ladder"
     if nodes is None:
         nodes = "state" if guide == "ladder" else "none"
-    closed = guide in ("resnet", "ladder") and one.guide.refine_steps == 0 and one.train.free_bits == 0
+    diagonal = guide != "flow" and guide != "full_rank" and one.guide.root in (None, "diagonal")
+    closed = (guide == "ladder" or diagonal) and one.guide.refine_steps == 0 and one.train.free_bits == 0
     objective = "analytic_kl" if closed else "elbo"
     return [f"--{NODES}={nodes}", f"--{GUIDE}={guide}", f"--{OBJECTIVE}={objective}"]
 

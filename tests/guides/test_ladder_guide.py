@@ -20,7 +20,7 @@ from torch import nn
 
 from guides import GUIDES
 from guides.ladder import LadderGuide, combine
-from guides.resnet import SMALLEST_SCALE
+from guides.roots import SMALLEST_SCALE, DiagonalRoot
 from inference.importance import Sampling, log_weights
 from rnp_pyro.config import GuideConfig
 from rnp_pyro.draw import Context
@@ -62,10 +62,10 @@ class ExactRoot(nn.Module):
 
 
 def exact_guide(model: LinearTreeModel) -> LadderGuide:
-    guide = LadderGuide(ExactRoot(), 1, "z.2", model.tree, ExactMessages())
+    guide = LadderGuide(ExactRoot(), DiagonalRoot(2, 1), "z.2", model.tree, ExactMessages())
     with torch.no_grad():
-        guide.loc_and_scale.weight.copy_(torch.eye(2))
-        guide.loc_and_scale.bias.zero_()
+        guide.root.loc_and_scale.weight.copy_(torch.eye(2))
+        guide.root.loc_and_scale.bias.zero_()
     return guide
 
 

@@ -10,7 +10,8 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from torch.distributions import Normal, kl_divergence
 
-from guides.resnet import SMALLEST_SCALE, ResNetGuide
+from guides.resnet import ResNetGuide
+from guides.roots import SMALLEST_SCALE
 from models import MODELS
 
 MakePair = Callable[..., tuple]
@@ -105,8 +106,8 @@ def test_draws_have_the_stated_mean_and_standard_deviation(
 def test_a_scale_is_above_0_and_finite(make_pair: MakePair, images: torch.Tensor, raw: float):
     _, guide = make_pair()
     with torch.no_grad():
-        guide.loc_and_scale.weight.zero_()
-        guide.loc_and_scale.bias.fill_(raw)
+        guide.root.loc_and_scale.weight.zero_()
+        guide.root.loc_and_scale.bias.fill_(raw)
     q = posterior(guide, images)
     assert (q.stddev >= SMALLEST_SCALE).all()
     assert q.stddev.isfinite().all()

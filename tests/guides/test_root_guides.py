@@ -1,6 +1,7 @@
 """Guides of the root's latent on a linear-Gaussian model whose posterior is correlated: who reaches the evidence."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pyro
 import pytest
@@ -8,18 +9,20 @@ import torch
 from linear_gaussian import IMAGE_SHAPE, LATENT_SIZE, LinearGaussian, draw_images, exact_evidence, rotated
 from pyro import poutine
 from pyro.infer import Trace_ELBO
+from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributions import Independent, MultivariateNormal, TransformedDistribution
 
-from guides.flow import FlowGuide
-from guides.full_rank import FullRankGuide, cholesky_factor
+from guides import GUIDES as TABLE
 from guides.resnet import ResNetGuide
+from guides.roots import ROOTS, cholesky_factor
 from inference.importance import Sampling, log_weights
+from inference.training.task import Weights
+from rnp_pyro.config import GuideConfig, root_name
+from rnp_pyro.errors import UserError
+from rnp_pyro.weights import load_weights, save_weights
 
-GUIDES: dict[str, Callable[..., pyro.nn.PyroModule]] = {
-    "resnet": ResNetGuide,
-    "full_rank": FullRankGuide,
-    "flow": FlowGuide,
-}
+MakePair = Callable[..., tuple]
 
 
 class Pixels(nn.Module):
@@ -32,11 +35,15 @@ class Pixels(nn.Module):
         return torch.cat([flat, torch.ones_like(flat[..., :1])], -1)
 
 
+def make_guide(root: str) -> ResNetGuide:
+    return ResNetGuide(Pixels(), ROOTS[root](Pixels.out_size, LATENT_SIZE), "z.0")
+
+
 def fit(name: str, steps: int = 1500) -> tuple[float, float]:
     """Train a guide of a fixed model; give its gap to the evidence, and its standard error, nats per image."""
     pyro.set_rng_seed(3)
     model = rotated(LinearGaussian())
-    guide = GUIDES[name](Pixels(), LATENT_SIZE, "z.0")
+    guide = make_guide(name)
     loss = Trace_ELBO(max_plate_nesting=1)(model, guide)
     optimizer = torch.optim.Adam(guide.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -61,7 +68,7 @@ def test_guides_with_correlations_reach_the_evidence(name: str):
 
 @pytest.mark.thorough
 def test_the_diagonal_guide_is_measurably_looser():
-    gap, error = fit("resnet")
+    gap, error = fit("diagonal")
     assert gap > 0.1 + 3 * error
 
 
@@ -78,7 +85,7 @@ def test_a_factor_is_lower_triangular_with_a_positive_diagonal():
 def test_they_start_as_the_diagonal_guide(name: str):
     """Zero below the diagonal, and couplings that do nothing."""
     images = torch.randn(2, *IMAGE_SHAPE)
-    guide = GUIDES[name](Pixels(), LATENT_SIZE, "z.0")
+    guide = make_guide(name)
     fn = pyro.poutine.trace(guide).get_trace(images).nodes["z.0"]["fn"]
     if name == "full_rank":
         assert torch.equal(fn.scale_tril, fn.scale_tril.diagonal(dim1=-2, dim2=-1).diag_embed())
@@ -90,7 +97,7 @@ def test_they_start_as_the_diagonal_guide(name: str):
 def test_draws_of_a_dense_normal_are_not_narrowed():
     """Under autocast the encoder may be: what is drawn is where the density scores it."""
     model = LinearGaussian()
-    guide, images = FullRankGuide(Pixels(), LATENT_SIZE, "z.0").float(), draw_images(model, 3).float()
+    guide, images = make_guide("full_rank").float(), draw_images(model, 3).float()
     with torch.autocast("cpu", torch.bfloat16):
         pyro.set_rng_seed(1)
         site = poutine.trace(guide).get_trace(images).nodes["z.0"]
@@ -103,7 +110,7 @@ def test_draws_of_a_dense_normal_are_not_narrowed():
 def test_a_draw_under_autocast_is_scored_as_it_was_drawn(name: str, randomise: Callable[..., None]):
     """The density of a value that is rescored, by a flow through its inverse, is the density of its noise."""
     images = draw_images(LinearGaussian(), 30).float()
-    guide = GUIDES[name](Pixels(), LATENT_SIZE, "z.0").float()
+    guide = make_guide(name).float()
     randomise(guide, 0.1)
     with torch.autocast("cpu", torch.bfloat16):
         site = poutine.trace(guide).get_trace(images).nodes["z.0"]
@@ -112,3 +119,47 @@ def test_a_draw_under_autocast_is_scored_as_it_was_drawn(name: str, randomise: C
     assert drawn.dtype == rescored.dtype == torch.float32
     torch.testing.assert_close(rescored, drawn, rtol=0, atol=1e-4)
     torch.testing.assert_close(rescored, exact, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["resnet", "ladder"])
+@pytest.mark.parametrize("root", ROOTS)
+def test_any_guide_takes_any_root(make_pair: MakePair, images: torch.Tensor, name: str, root: str):
+    model, _ = make_pair(node_latents="both")
+    guide = TABLE[name](GuideConfig(name, root=root), model.decoder)
+    fn = poutine.trace(guide).get_trace(images).nodes["z.2"]["fn"]
+    kinds = {"diagonal": Independent, "full_rank": MultivariateNormal, "flow": TransformedDistribution}
+    assert isinstance(fn, kinds[root])
+
+
+@pytest.mark.parametrize("name", ["resnet", "ladder"])
+@pytest.mark.parametrize("root", ROOTS)
+def test_weights_from_before_roots_were_modules_load(
+    make_pair: MakePair, images: torch.Tensor, randomise: Callable[..., None], tmp_path: Path, name: str, root: str
+):
+    """From a file, whose names had no ``root``; the order of parameters, which optimizers go by, is as it was."""
+    model, _ = make_pair(node_latents="both")
+    guide, other = (TABLE[name](GuideConfig(name, root=root), model.decoder) for _ in range(2))
+    randomise(guide)
+    names = [one for one, _ in guide.named_parameters()]
+    first = min(number for number, one in enumerate(names) if not one.startswith("encoder."))
+    assert names[first].startswith("root.loc_and_")
+    file = tmp_path / "model.safetensors"
+    save_weights(Weights(model, guide), file)
+    old = {one.replace("guide.root.", "guide."): value for one, value in load_file(file).items()}
+    assert not [one for one in old if "root" in one]
+    save_file(old, file)
+    load_weights(Weights(model, other), file)
+    assert all(torch.equal(value, other.state_dict()[one]) for one, value in guide.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["full_rank", "flow"])
+def test_older_names_are_resnet_with_that_root(make_pair: MakePair, name: str):
+    found = []
+    for config in (GuideConfig(name), GuideConfig("resnet", root=name), GuideConfig(name, root=name)):
+        pyro.set_rng_seed(0)
+        model, _ = make_pair()
+        found.append(TABLE[config.name](config, model.decoder).state_dict())
+    for one in found[1:]:
+        assert all(torch.equal(value, found[0][key]) for key, value in one.items())
+    with pytest.raises(UserError, match=f"expected --guide.name resnet --guide.root diagonal, got --guide.name {name}"):
+        root_name(GuideConfig(name, root="diagonal"))

@@ -48,10 +48,10 @@ def test_the_bound_is_a_function_of_the_seed(pair: tuple, images: torch.Tensor):
 def test_a_guide_that_is_the_prior_has_no_kl(make_pair: MakePair, images: torch.Tensor):
     model, guide = make_pair()
     with torch.no_grad():
-        guide.loc_and_scale.weight.zero_()
-        guide.loc_and_scale.bias.zero_()
+        guide.root.loc_and_scale.weight.zero_()
+        guide.root.loc_and_scale.bias.zero_()
         # softplus(log(e - 1)) = 1, except for the smallest scale.
-        guide.loc_and_scale.bias[6:] = torch.tensor(1 - 1e-4).expm1().log()
+        guide.root.loc_and_scale.bias[6:] = torch.tensor(1 - 1e-4).expm1().log()
     assert elbo_terms(model, guide, images, seed=0).kl.abs().max() < 1e-12
 
 

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 from guides.resnet import ResNetGuide
+from guides.roots import DiagonalRoot
 from inference.objectives.elbo import Terms
 from models.likelihood import bernoulli
 from rnp_pyro.affine import compose, invert
@@ -41,6 +42,6 @@ def test_models_guides_and_inference_are_checked():
     with pytest.raises(TypeCheckError, match="canvas"):
         bernoulli(torch.zeros(4, 4))
     with pytest.raises(TypeCheckError, match="images"):
-        ResNetGuide(ResNetEncoder((1, 8, 8)), 2, "z.1")(torch.zeros(8, 8))
+        ResNetGuide(ResNetEncoder((1, 8, 8)), DiagonalRoot(128, 2), "z.1")(torch.zeros(8, 8))
     with pytest.raises(TypeCheckError, match="kl"):
         Terms(torch.zeros(3), torch.zeros(4))

@@ -472,7 +472,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(make_run):
 
 def test_a_gradient_that_is_not_finite_stops_the_run(make_run):
     run = make_run()
-    run.task.guide.loc_and_scale.weight.register_hook(lambda gradient: gradient * inf)
+    run.task.guide.root.loc_and_scale.weight.register_hook(lambda gradient: gradient * inf)
     before = run.weights
     with pytest.raises(UserError, match=r"the gradient is not finite \((nan|inf)\) at step 0$") as caught:
         run.train(steps=6)
@@ -499,7 +499,7 @@ def test_an_explosion_stops_the_run(make_run):
 def test_what_helps_against_numbers_that_run_away(make_run, rate, options):
     run = make_run()
     run.task.model.decoder.compress = False
-    run.task.guide.loc_and_scale.weight.register_hook(lambda gradient: gradient * nan)
+    run.task.guide.root.loc_and_scale.weight.register_hook(lambda gradient: gradient * nan)
     with pytest.raises(NotFiniteError) as caught:
         run.train(steps=2, learning_rate=rate)
     assert caught.value.options == options
@@ -528,7 +528,7 @@ def test_an_explosion_in_the_last_step_stops_the_run(make_run):
 
 def place(run: Run, loc: float) -> Run:
     """Make the posterior N(loc, 1) in each of six dimensions, whatever the image: its KL is 3 loc^2."""
-    head = run.task.guide.loc_and_scale
+    head = run.task.guide.root.loc_and_scale
     with torch.no_grad():
         head.weight.zero_()
         head.bias[:6], head.bias[6:] = loc, 0.5413  # softplus(0.5413) = 1
@@ -624,7 +624,7 @@ def test_mixed_precision_keeps_likelihoods_wide(make_run):
         return distribution
 
     model.likelihood = watch
-    run.task.guide.loc_and_scale.register_forward_hook(lambda module, given, out: seen["networks"].add(out.dtype))
+    run.task.guide.root.loc_and_scale.register_forward_hook(lambda module, given, out: seen["networks"].add(out.dtype))
     run.task.guide.register_forward_hook(lambda module, given, out: seen["posterior"].add(out.dtype))
     # The narrow precision is training's only: validations run in full.
     run = Run(replace(run.task, validation=run.task.validation[:0])).train(steps=2, precision="bf16-mixed")

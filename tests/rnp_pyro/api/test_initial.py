@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_listed(make_run: MakeRun):
     old, new = make_run(2, 1), make_run(2, 2, hypernet_size=7)
     started = start_from(new.pair, old)
     assert started.new["model.tree.hypernets.state_hypernets.0.trunk.0.weight"] == "8x6 there, 7x6 here"
-    assert "guide.loc_and_scale.weight" in started.taken
+    assert "guide.root.loc_and_scale.weight" in started.taken
     first, *others = started.lines()
     assert first.startswith("init: ")
     assert "taken from source: " in first
