@@ -28,15 +28,25 @@ MOST_BYTES = 15_000_000
 """Largest wheel."""
 
 IMPORT_ALL = """
-import importlib, pkgutil, sys
+import importlib, importlib.metadata, pkgutil, re, sys
+asked = [re.match(r'([-.A-Za-z0-9_]+).*extra == .(tensorboard|graph|hub).', one)
+         for one in importlib.metadata.requires("rnp-pyro")]
+optional = {one[1].replace("-", "_") for one in asked if one}
 names = [found.name for package in sys.argv[1:]
          for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".")]
+left_out = []
 for name in names:
-    importlib.import_module(name)
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in optional:
+            raise
+        left_out.append(f"{name} ({error.name})")
 places = {importlib.import_module(package).__file__ for package in sys.argv[1:]}
 assert all(place.startswith(sys.prefix) for place in places), places
-print(len(names), "modules")
+print(len(names), "modules", *(["without", ", ".join(left_out)] if left_out else []))
 """
+"""Import all modules of the named packages: those that an extra is for may lack it, and nothing else may."""
 
 
 class RefusedError(Exception):
@@ -146,7 +156,7 @@ def install(place: Place) -> str:
 
 
 def import_all(place: Place) -> str:
-    """Import every module: all that they need is declared, and they are the installed ones."""
+    """Import every module: what they need is declared, but for extras, and they are the installed ones."""
     return run(place.command("python"), "-c", IMPORT_ALL, *PACKAGES, cwd=place.folder).strip()
 
 
