@@ -59,6 +59,7 @@ COMMANDS = {
         run=("{run}",), rest=("--particles=2", "--images=1"), files={"--json": "x.json", "--arviz": "x.nc"}
     ),
     "parse": Command(run=("{run}",), rest=("--index", "0"), folder="--out", parts=True),
+    "play": Command(run=("{run}",), rest=("--port=0",), parts=True),
     "prepare_data": Command(rest=("omniglot", "--source=nowhere"), folder="--out"),
     "reference_posterior": Command(
         run=("{run}",),

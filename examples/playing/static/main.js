@@ -11,6 +11,7 @@ const slots = { A: { strokes: [], shown: null, past: [] }, B: { strokes: [], sho
 let active = "A";
 let base = null; // the answer that a drag began with
 let sureLater = 0;
+let silence = 0;
 
 const about = await get("/api/about");
 const pad = new Pad($("pad"), $("pad-hint"), drawn);
@@ -35,6 +36,8 @@ $("about").textContent = `A recursive neural program (${about.run ?? "a run in m
 $("pad-hint").textContent = about.digits ? "Draw a digit here" : "Draw here";
 
 function say(text, bad = false) {
+  clearTimeout(silence);
+  if (text && !bad) silence = setTimeout(() => say(""), 5000);
   $("status").textContent = text;
   $("status").classList.toggle("bad", bad);
 }
@@ -211,7 +214,6 @@ for (const name of ["focusin", "pointerenter"]) $("halves").addEventListener(nam
 $("halves").addEventListener("change", () => veil(true));
 $("complete").addEventListener("focus", () => veil(true));
 $("clear").addEventListener("click", () => veil(false));
-$("completed").textContent = "";
 
 // A drawing of one half stays where it is; a whole one is put in place as for a parse, and half of it hidden.
 function placed() {
