@@ -21,6 +21,7 @@ from inference.predictive import programs_of, sample_prior
 from rnp_pyro.api.answers import alone, fill_in, seen_by
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.trees import PartTree
+from rnp_pyro.errors import UserError
 from rnp_pyro.figures.colour import PART_COLOURS
 from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.part_tree.files import tree_from_json
@@ -128,6 +129,8 @@ def swap(player: Player, asked: Asked) -> Answer:
 def interpolate(player: Player, asked: Asked) -> Answer:
     """Mix two trees: every node's program and pose, or the root's program alone, which is then unfolded."""
     one, other, weight = player.read(asked), player.read(asked, "other"), asked.number("weight", 0, 1)
+    if one.value.leaf_level != other.value.leaf_level:
+        raise UserError("expected two trees of one depth, got one that is cut off above the other's leaves")
     if asked.choice("of", ("all", "root"), "all") == "root":
         return _shown(one.interpolate(other, weight))
     return _shown(replace(one, value=mix(one, other, weight)))

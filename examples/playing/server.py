@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from examples.playing.answers import ANSWERS, Answer, Player, about
+from examples.playing.answers import ANSWERS, Player, about
 from examples.playing.requests import LARGEST_BODY, read_request
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
@@ -59,10 +60,10 @@ def build_app(player: Player, host: str = "127.0.0.1") -> ASGIApp:
         if await request.is_disconnected():  # a newer drawing took its place
             return refusal(499, "the question was taken back")
         try:
-            found = await asyncio.get_running_loop().run_in_executor(worker, _answer, player, name, body)
+            content = await asyncio.get_running_loop().run_in_executor(worker, _answer, player, name, body)
         except UserError as error:
             return refusal(400, one_line(error))
-        return JSONResponse(found)
+        return Response(content, media_type="application/json")
 
     @app.get("/")
     async def page() -> Response:
@@ -79,12 +80,18 @@ def build_app(player: Player, host: str = "127.0.0.1") -> ASGIApp:
     return Guard(app, host)
 
 
-def _answer(player: Player, name: str, body: bytes) -> Answer:
-    """Read and answer in the model's thread, so that reading a tree keeps nobody else waiting."""
-    asked = read_request(body)
+def _answer(player: Player, name: str, body: bytes) -> str:
+    """Read, answer and write in the model's thread, so that a large tree keeps nobody else waiting.
+
+    Raises:
+        UserError: If what was asked does not fit, or leads to numbers that are not finite.
+    """
     begin = time.perf_counter()
-    found = player.answer(name, asked)
-    return {**found, "milliseconds": 1000 * (time.perf_counter() - begin)}
+    found = player.answer(name, read_request(body))
+    try:
+        return json.dumps({**found, "milliseconds": 1000 * (time.perf_counter() - begin)}, allow_nan=False)
+    except ValueError:
+        raise UserError("expected a tree of finite poses, got one whose numbers overflow") from None
 
 
 async def _body(request: Request) -> bytes | None:

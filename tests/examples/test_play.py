@@ -263,17 +263,35 @@ def test_trees_that_do_not_fit(ask, refused):
     tree = ask("parse", ink=seven())["tree"]
     assert "expected tree to be a tree" in refused("move", tree=3, part=[0])
     assert '"format": "rnp-pyro tree"' in refused("move", tree={}, part=[0])
-    assert "expected num_steps to be" in refused("move", tree={**tree, "num_steps": [2, 2]}, part=[0])
-    for field in tree:
-        if field not in ("about",):
-            refused("move", tree={**tree, field: None}, part=[0])
-            break
+    assert "expected children of the root" in refused("move", tree={**tree, "num_steps": [2, 2]}, part=[0])
+    for field in set(tree) - {"about", "leak"}:
+        refused("move", tree={**tree, field: None}, part=[0])
     root = {**tree["root"], "z": tree["root"]["z"][:-1]}
     refused("move", tree={**tree, "root": root}, part=[0])
     assert "expected other to be a tree" in refused("swap", tree=tree, part=[0])
     for part in (None, [], [9], [0, 9], [0, 0, 0], ["0"], [True], "0", [-1]):
         assert "part" in refused("move", tree=tree, part=part)
     assert "one level" in refused("swap", tree=tree, other=tree, part=[0], other_part=[0, 1])
+
+
+def test_numbers_beyond_all_sense_are_answered_or_refused(client, ask):
+    """A pose without an inverse, or programs that overflow."""
+    tree = ask("parse", ink=seven())["tree"]
+    for pose in ([[0, 0, 0], [0, 0, 0]], [[1e30, 0, 1e38], [0, 1e38, 1e38]]):
+        for size in (1e38, 1.0):
+            child = {**tree["root"]["children"][0], "pose": pose}
+            root = {"z": [size] * len(tree["root"]["z"]), "children": [child, *tree["root"]["children"][1:]]}
+            bad = {**tree, "root": root}
+            for name, fields in (("move", {"part": [0, 1]}), ("interpolate", {"other": bad, "weight": 0.5})):
+                answered = client.post(f"/api/{name}", json={"tree": bad, **fields})
+                assert answered.status_code in (200, 400)
+                assert "\n" not in answered.text
+
+
+def test_trees_of_two_depths_are_not_mixed(ask, refused, player):
+    tree = ask("parse", ink=seven())["tree"]
+    cut = plain(player.run.parse(prepare(player.run, np.array(seven(), np.uint8), "fit"))[0].truncate(1))
+    assert "expected two trees of one depth" in refused("interpolate", tree=tree, other=cut, weight=0.5)
 
 
 @pytest.mark.parametrize(
