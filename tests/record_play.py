@@ -4,6 +4,7 @@ A headless browser draws a seven on the page that ``examples.play`` serves with 
 """
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SEVEN = [((0.28, 0.27), (0.74, 0.25)), ((0.74, 0.25), (0.45, 0.8))]
 """Lines of a seven, over [0, 1] on the pad."""
 
-COLOURS, MILLISECONDS, WIDTH = 64, 110, 800
+COLOURS, MILLISECONDS, WIDTH = 128, 110, 800
 """Of the animation: colours, time per frame, and pixels across."""
 
 
@@ -38,8 +39,6 @@ def serving(*arguments: str) -> Iterator[str]:
 
 def launch(play: Any, chromium: str) -> Any:
     """Start the browser; without its sandbox only where it runs as root, which the sandbox refuses."""
-    import os
-
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
     return play.chromium.launch(executable_path=chromium, args=options)
 
@@ -93,7 +92,7 @@ def record(address: str, chromium: str) -> list[Image.Image]:
         settled(page)
         take(5)
         for part in range(2):
-            page.locator("#tree [aria-level='2'] > canvas, #tree > li > ul > li > canvas").nth(part).hover()
+            page.locator("#tree > li > ul > li > canvas").nth(part).hover()
             take(4)
         page.locator("#tree > li > ul > li > canvas").nth(2).click()
         take(2)
@@ -115,7 +114,12 @@ def main(run: str, chromium: str) -> None:
         frames = record(address, chromium)
     height = round(WIDTH * frames[0].height / frames[0].width)
     small = [one.resize((WIDTH, height), Image.Resampling.LANCZOS) for one in frames]
-    few = [one.quantize(COLOURS, dither=Image.Dither.NONE) for one in small]
+    # One palette for all: what does not change between frames then takes no space.
+    both = Image.new("RGB", (WIDTH, 2 * height))
+    both.paste(small[len(small) // 2], (0, 0))
+    both.paste(small[-1], (0, height))
+    palette = both.quantize(COLOURS, kmeans=3)
+    few = [one.quantize(palette=palette, dither=Image.Dither.NONE) for one in small]
     few[0].save(
         ROOT / "docs/play.gif", save_all=True, append_images=few[1:], duration=MILLISECONDS, loop=0, optimize=True
     )

@@ -116,7 +116,7 @@ def test_a_drawing_is_centred_and_scaled_as_mnists_digits_are(player):
     small, shifted = (np.array(seven(left=left), np.uint8) for left in (8, 20))
     fitted = [prepare(player.run, ink, "fit") for ink in (small, shifted)]
     assert (fitted[0] == fitted[1]).all()
-    rows, columns = np.nonzero(fitted[0][0, 0] > 100)
+    rows, _ = np.nonzero(fitted[0][0, 0] > 100)
     assert 7 <= rows.max() - rows.min() + 1 <= 10, "20 of 28 pixels are 8.6 of 12"
     middle = np.average(np.arange(12) + 0.5, weights=fitted[0][0, 0].sum(1).astype(float))
     assert abs(middle - 6) < 0.75
@@ -407,14 +407,16 @@ def test_deep_trees_are_shown_from_the_top(make_tree):
     tree = make_tree(num_steps=(13, 13), latent_size=4)
     with torch.no_grad():
         value = select(tree_value(tree, tree.unfold(torch.zeros(1, 4))), 0)
-    assert 13 + 13 * 13 > MOST_NODES
+    assert MOST_NODES < 13 + 13 * 13
     assert len(view_of(value)["nodes"]) == 13
 
 
 @pytest.mark.thorough
 def test_runs_that_cannot_be_drawn_for(call, colour_run, vae_run):
     message = call("play", colour_run[0], "--port=0").error
-    assert message == f"expected a run of grey images to draw for, got {colour_run[0]} of colour images: name another run"
+    assert (
+        message == f"expected a run of grey images to draw for, got {colour_run[0]} of colour images: name another run"
+    )
     assert "expected a run of a model with parts" in call("play", vae_run[0]).error
 
 

@@ -157,7 +157,7 @@ def test_two_drawings_are_mixed_and_swapped_and_a_half_is_completed(open_page):
     page.click("#undo-edit")
     assert image_of(page) == second
     page.locator("#weight").fill("0.5")
-    page.wait_for_function("document.getElementById('between-note').textContent.startsWith('50 % A')")
+    page.wait_for_selector("text=50 % A, 50 % B")
     page.click("text=left")
     page.click("#complete")
     page.wait_for_selector("#completions figure")
