@@ -28,6 +28,7 @@ COMMANDS = {
     ],
     "transfer": ["{run}", "--new=mnist-sample", "--counts", "2", "--steps=2", "--images=4", "--out={folder}/out"],
     "encode": ["{run}", "--out={folder}/codes.npz", "--limit=2"],
+    "play": ["--help"],  # served for real in test_play.py
     "parse": ["{run}", "--index", "0", "--out={folder}/out"],
     "sample": ["{run}", "--num=4", "--out={folder}/out"],
     "edit": ["{run}", "truncate", "--index", "0", "--out={folder}/out"],

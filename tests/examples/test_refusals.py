@@ -59,6 +59,7 @@ COMMANDS = {
         run=("{run}",), rest=("--particles=2", "--images=1"), files={"--json": "x.json", "--arviz": "x.nc"}
     ),
     "parse": Command(run=("{run}",), rest=("--index", "0"), folder="--out", parts=True),
+    "play": Command(run=("{run}",), rest=("--port=0",), parts=True),
     "prepare_data": Command(rest=("omniglot", "--source=nowhere"), folder="--out"),
     "reference_posterior": Command(
         run=("{run}",),
@@ -175,7 +176,7 @@ def test_an_unknown_option(refused: Refuse, arguments, name: str, argument: str)
 
 
 @pytest.mark.thorough_after(7)
-@pytest.mark.parametrize("name", [name for name in TAKING_RUNS if name != "train_svi"])
+@pytest.mark.parametrize("name", [name for name in TAKING_RUNS if name not in ("train_svi", "play")])
 def test_no_run_is_named(refused: Refuse, arguments, name: str):
     without = [one for one in arguments(name) if one.startswith("--out")]
     message = refused(name, *without)
