@@ -85,8 +85,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 def address_of(listening: socket.socket) -> str:
     """Return the page's address; of a wildcard, this machine's own."""
-    host, port = listening.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    named, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(named, str(named))
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 

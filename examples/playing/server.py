@@ -49,7 +49,7 @@ def build_app(player: Player, host: str = "127.0.0.1") -> ASGIApp:
         return JSONResponse(about(player))
 
     @app.post("/api/{name}")
-    async def answer(name: str, request: Request) -> JSONResponse:
+    async def answer(name: str, request: Request) -> Response:
         if name not in ANSWERS:
             return refusal(404, f"expected one of {', '.join(ANSWERS)} after /api/, got {name[:60]}")
         if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
@@ -132,6 +132,7 @@ class Guard:
         self.host = host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
