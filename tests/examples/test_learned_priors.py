@@ -72,6 +72,7 @@ def test_a_run_starts_from_another_prior(run, train, mnist):
     assert any(line.startswith("init: new, not there") and "model.prior" in line for line in told) == (other == "flow")
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
