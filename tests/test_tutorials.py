@@ -9,8 +9,8 @@ import pytest
 from test_docs import LINK, anchors
 from tutorials import METADATA, ROOT, TUTORIALS, execute
 
-LIMIT = 180
-"""Seconds that a tutorial may take."""
+LIMIT = 540
+"""Seconds that a tutorial may take: three times what two idle cores need."""
 
 LARGEST = 600_000
 """Bytes of a notebook, so that GitHub shows it."""
@@ -92,7 +92,7 @@ def test_outputs_are_committed(path: Path):
     assert {output["output_type"] for output in outputs} <= {"stream", "display_data", "execute_result"}
     assert all(output.get("name") != "stderr" for output in outputs)
     pictures = [data["image/png"] for output in outputs if "image/png" in (data := output.get("data", {}))]
-    assert len(pictures) >= 5
+    assert len(pictures) >= 4
     data = {kind for output in outputs for kind in output.get("data", {})}
     assert data <= {"text/plain", "image/png"}, "widgets and HTML are not shown everywhere"
 
