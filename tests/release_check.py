@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("rnp_pyro", "models", "guides", "inference", "examples")
+PACKAGES = ("rnp_pyro", "flows", "models", "guides", "inference", "examples")
 PRETRAINED = "rnp_pyro/pretrained"
 """Weights that come with the package; from the day that they do, a digit is parsed with them."""
 

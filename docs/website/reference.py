@@ -71,13 +71,13 @@ SECTIONS = (
         "Models",
         "models",
         "Generative Pyro programs. Each takes images `[images C H W]` and samples its latents in the plate `images`.",
-        _modules("models", "rnp", "vae", "likelihood", "part_term"),
+        (*_modules("models", "rnp", "vae", "prior", "likelihood", "part_term"), *_modules("flows", "couplings")),
     ),
     Section(
         "Guides",
         "guides",
         "Posterior Pyro programs. Each takes what the model takes. [Guides](../../guides.md) says which to choose.",
-        _modules("guides", "resnet", "full_rank", "flow", "ladder", "nodes", "auto"),
+        _modules("guides", "resnet", "ladder", "roots", "nodes", "auto"),
     ),
     Section(
         "Inference",
@@ -85,7 +85,7 @@ SECTIONS = (
         "Training and evaluation of any pair of model and guide. Bounds are in nats, per image if not said otherwise.",
         (
             *_modules("inference", "bounds", "importance", "refinement", "predictive", "diagnostics", "estimates"),
-            *_modules("inference", "particles", "noise", "pairing", "contexts", "arviz_export"),
+            *_modules("inference", "temperature", "particles", "noise", "pairing", "contexts", "arviz_export"),
             *_modules("inference.objectives", "elbo", "iwae", "free_bits", "honest", "stock"),
             *_modules(
                 "inference.training", "task", "loop", "gradient", "schedule", "parts", "devices", "union", "window"
