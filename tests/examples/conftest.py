@@ -203,8 +203,12 @@ def train_run(tmp_path_factory: pytest.TempPathFactory) -> TrainRun:
 
 @pytest.fixture(scope="session")
 def digits_run(train_run: TrainRun, mnist: Path) -> tuple[Path, Done]:
-    """A program with the root alone random, on a few labelled digits. Not to be written to: see ``finished``."""
-    return train_run("digits", "--model.node_latents=none", "--data=mnist", f"--data_dir={mnist}")
+    """A program with the root alone random, on a few labelled digits. Not to be written to: see ``finished``.
+
+    It takes its few steps at the full learning rate, so that two images' parts differ to be seen.
+    """
+    options = "--model.node_latents=none", "--train.lr_warmup_steps=0", "--data=mnist", f"--data_dir={mnist}"
+    return train_run("digits", *options)
 
 
 @pytest.fixture(scope="session")
