@@ -30,6 +30,6 @@ def _plain(text: str) -> str:
 
 
 def _with_download(text: str, name: str) -> str:
-    """Say below the title that the page is a notebook."""
+    """Write below the title that the page is a notebook."""
     title, rest = re.match(r"\s*(# [^\n]*\n)?(.*)", text, flags=re.DOTALL).groups()  # type: ignore[union-attr]
     return f"{title or ''}\n*This page is a notebook with its outputs: [{name}]({name}).*\n\n{rest}"

@@ -88,7 +88,16 @@ SECTIONS = (
             *_modules("inference", "temperature", "particles", "noise", "pairing", "contexts", "arviz_export"),
             *_modules("inference.objectives", "elbo", "iwae", "free_bits", "honest", "stock"),
             *_modules(
-                "inference.training", "task", "loop", "gradient", "schedule", "parts", "devices", "union", "window"
+                "inference.training",
+                "task",
+                "loop",
+                "gradient",
+                "schedule",
+                "runaway",
+                "parts",
+                "devices",
+                "union",
+                "window",
             ),
             *_modules("inference.posterior", "log_joint", "mcmc", "annealing", "bridge", "gaps"),
             *_modules("inference.completion", "fillings", "masking"),

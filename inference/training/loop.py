@@ -27,8 +27,9 @@ from inference.refinement import refined
 from inference.training.devices import averaged, for_devices, largest, unsynchronised
 from inference.training.gradient import add_gradient, clip_gradient, make_optimizer
 from inference.training.parts import trained_parts
-from inference.training.schedule import Progress, Rates, rates
-from inference.training.task import NotFiniteError, Observer, Outcome, Task, Weights
+from inference.training.runaway import NotFiniteError, way_on
+from inference.training.schedule import Progress, Rates, check_batch_size, rates
+from inference.training.task import Observer, Outcome, Task, Weights
 from inference.training.union import TakeRows, rows_of_part
 from inference.training.window import Window
 from rnp_pyro.config import TrainConfig
@@ -69,21 +70,6 @@ def train(
     """
     with pyro.get_param_store().scope(), trained_parts(config, task.model, task.guide):
         return _Run(task, config, progress, fabric, observer, resumed).to_end(begins=resumed is None)
-
-
-def check_batch_size(config: TrainConfig, num_devices: int) -> None:
-    """Refuse batches that cannot be shared out evenly.
-
-    Raises:
-        UserError: If they cannot.
-    """
-    if config.accumulate < 1:
-        raise UserError(f"--train.accumulate must be at least 1, got {config.accumulate}")
-    if config.batch_size % (num_devices * config.accumulate):
-        times = "" if config.accumulate == 1 else f" times --train.accumulate {config.accumulate}"
-        raise UserError(
-            f"--train.batch_size must be a multiple of the {num_devices} devices{times}, got {config.batch_size}"
-        )
 
 
 class _Run:
@@ -218,15 +204,10 @@ class _Run:
         bad = [name for name, value in values.items() if not isfinite(value)]
         if bad:
             self._save_if_sound()
-            raise NotFiniteError(f"the {bad[0]} is not finite ({values[bad[0]]}) at step {self.step}", self._way_on())
+            raise self._not_finite(f"the {bad[0]} is not finite ({values[bad[0]]}) at step {self.step}")
 
-    def _way_on(self) -> str:
-        """Return options that help against numbers that run away; both were tried on images that make them do so."""
-        compressed, usual = getattr(self.task.model.decoder, "compress", True), TrainConfig.learning_rate
-        if not compressed and self.config.learning_rate <= usual:
-            return "--model.tree.compress true"
-        slower = f"--train.learning_rate {min(self.config.learning_rate / 10, usual):g}"
-        return slower if compressed else f"--model.tree.compress true {slower}"
+    def _not_finite(self, what: str) -> NotFiniteError:
+        return NotFiniteError(what, way_on(self.config, self.task.model.decoder))
 
     def _report(self, **validation: float) -> None:
         """Report the window's means, and start a new window."""
@@ -242,10 +223,8 @@ class _Run:
         """Validate and save, unless the bound is not finite. Warn of a posterior collapsed after the KL's warm-up."""
         if (found := self._validate()) is not None:
             if not isfinite(found["neg_elbo"]):
-                raise NotFiniteError(
-                    f"the bound of validation images is not finite ({found['neg_elbo']}) after step {self.step}",
-                    self._way_on(),
-                )
+                bound = found["neg_elbo"]
+                raise self._not_finite(f"the bound of validation images is not finite ({bound}) after step {self.step}")
             self._report(validation_neg_elbo=found["neg_elbo"], validation_kl=found["kl"])
         self._save()
         if found is not None:
@@ -288,7 +267,7 @@ class _Run:
             NotFiniteError: If a weight is not: no such state may replace an earlier one.
         """
         if not all(weight.isfinite().all() for weight in self.weights.state_dict().values()):
-            raise NotFiniteError(f"a weight is not finite after step {self.step}", self._way_on())
+            raise self._not_finite(f"a weight is not finite after step {self.step}")
         if self.fabric.is_global_zero:
             state = {
                 "step": self.step,

@@ -1,4 +1,4 @@
-"""Schedules: the progress of a run, and the learning rate and KL weight that follow from it.
+"""Schedules: the progress of a run, the learning rate and KL weight that follow from it, and what is refused.
 
 Progress runs from 0 to 1. In a run by steps or epochs it is a function of the step; in a run by minutes it is read off
 the clock once per step and recorded, so that the run can be replayed without a clock.
@@ -95,3 +95,18 @@ def check_schedule(config: TrainConfig) -> None:
     for name in ("clip", "weight_decay", "lr_warmup_steps"):
         if getattr(config, name) < 0:
             raise UserError(f"--train.{name} must be at least 0, got {getattr(config, name):g}")
+
+
+def check_batch_size(config: TrainConfig, num_devices: int) -> None:
+    """Refuse batches that cannot be shared out evenly.
+
+    Raises:
+        UserError: If they cannot.
+    """
+    if config.accumulate < 1:
+        raise UserError(f"--train.accumulate must be at least 1, got {config.accumulate}")
+    if config.batch_size % (num_devices * config.accumulate):
+        times = "" if config.accumulate == 1 else f" times --train.accumulate {config.accumulate}"
+        raise UserError(
+            f"--train.batch_size must be a multiple of the {num_devices} devices{times}, got {config.batch_size}"
+        )

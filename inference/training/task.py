@@ -8,7 +8,6 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from inference.refinement import UNREFINED, Refinement
-from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import ByteImages, Canvas
 
 COLUMNS = (
@@ -16,20 +15,6 @@ COLUMNS = (
     "learning_rate", "kl_weight", "images_per_second", "validation_neg_elbo", "validation_kl",
 )  # fmt: skip
 """Columns of ``metrics.csv``; losses in nats per image, the mean since the row before."""
-
-
-class NotFiniteError(UserError):
-    """Numbers ran away.
-
-    Args:
-        message: Which, and when.
-        options: Settings that helped when they were tried, as on the command line.
-    """
-
-    def __init__(self, message: str, options: str) -> None:
-        super().__init__(message)
-        self.options = options
-
 
 Prepare = Callable[[ByteImages, int], Canvas]
 """From bytes and the step to what the likelihood observes: pixels in [0, 1], or binary ones drawn in each step."""

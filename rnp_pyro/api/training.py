@@ -10,10 +10,11 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from inference.training.devices import largest
-from inference.training.loop import check_batch_size, train
+from inference.training.loop import train
 from inference.training.parts import check_parts
-from inference.training.schedule import check_schedule, make_progress
-from inference.training.task import NotFiniteError, Outcome, Task
+from inference.training.runaway import NotFiniteError
+from inference.training.schedule import check_batch_size, check_schedule, make_progress
+from inference.training.task import Outcome, Task
 from rnp_pyro.api.devices import launch
 from rnp_pyro.api.initial import Started, start_from
 from rnp_pyro.api.keeping import (

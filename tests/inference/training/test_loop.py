@@ -18,8 +18,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from inference.training import loop as training
 from inference.training.loop import train
+from inference.training.runaway import NotFiniteError
 from inference.training.schedule import make_progress
-from inference.training.task import COLUMNS, NotFiniteError, Outcome, Task, Weights
+from inference.training.task import COLUMNS, Outcome, Task, Weights
 from inference.training.window import Window
 from models import MODELS
 from rnp_pyro.config import TrainConfig
