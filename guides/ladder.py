@@ -21,9 +21,9 @@ from torch import nn
 
 from guides.nodes import tree_of
 from guides.resnet import Decoder, Encoder
-from guides.roots import ROOTS, move_old_weights
+from guides.roots import ROOTS, move_old_weights, root_name
 from rnp_pyro.canvas import crop
-from rnp_pyro.config import GuideConfig, root_name
+from rnp_pyro.config import GuideConfig
 from rnp_pyro.draw import Context, Draw
 from rnp_pyro.errors import UserError
 from rnp_pyro.networks import ResNetEncoder, keep_variance

@@ -7,8 +7,8 @@ from pyro.nn import PyroModule
 from torch import nn
 
 from guides.nodes import draw_nodes, tree_of
-from guides.roots import ROOTS, move_old_weights
-from rnp_pyro.config import GuideConfig, root_name
+from guides.roots import ROOTS, move_old_weights, root_name
+from rnp_pyro.config import GuideConfig
 from rnp_pyro.networks import ResNetEncoder
 from rnp_pyro.precision import own_precision
 from rnp_pyro.programs import unique_name

@@ -19,6 +19,8 @@ from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import nn
 
 from flows.couplings import make_couplings, push, reversal
+from rnp_pyro.config import GuideConfig
+from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Float, Tensor
 
 SMALLEST_SCALE = 1e-4
@@ -130,3 +132,18 @@ def cholesky_factor(
 def _wide(raw: Tensor) -> Tensor:
     """Densities are computed in float32 or wider, whatever the precision of the networks."""
     return raw.to(torch.promote_types(raw.dtype, torch.float32))
+
+
+def root_name(config: GuideConfig) -> str:
+    """Resolve the posterior of the root's latent: guides called ``full_rank`` and ``flow`` are named after theirs.
+
+    Raises:
+        UserError: If name and root contradict each other.
+    """
+    named = config.name if config.name in ("full_rank", "flow") else None
+    if named is not None and config.root not in (None, named):
+        raise UserError(
+            f"the guide {named} is resnet with root {named}: expected --guide.name resnet --guide.root {config.root}, "
+            f"got --guide.name {named} --guide.root {config.root}"
+        )
+    return config.root or named or "diagonal"

@@ -11,7 +11,7 @@ import torch
 from pyro.distributions import Normal
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 
-from rnp_pyro.config import ModelConfig, likelihood_name
+from rnp_pyro.config import ModelConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas
 
@@ -90,3 +90,10 @@ def build_likelihood(config: ModelConfig, image_shape: tuple[int, int, int]) -> 
 def _wide(canvas: Canvas) -> Canvas:
     """Likelihoods are computed in float32 or wider, whatever the precision of the networks."""
     return canvas.to(torch.promote_types(canvas.dtype, torch.float32))
+
+
+def likelihood_name(config: ModelConfig, image_shape: tuple[int, int, int]) -> str:
+    """Resolve ``auto``: colour images take the normal likelihood, grey ones the Bernoulli."""
+    if config.likelihood != "auto":
+        return config.likelihood
+    return "normal" if image_shape[0] > 1 else "bernoulli"

@@ -15,7 +15,6 @@ from rnp_pyro.choices import (
     Splits,
     StateActivation,
 )
-from rnp_pyro.errors import UserError
 
 LikelihoodName = Literal["auto", "normal", "bernoulli", "continuous_bernoulli"]
 PartTermTarget = Literal["zoomed", "pasted"]
@@ -267,25 +266,3 @@ class Config:
     guide: GuideConfig = field(default_factory=GuideConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     fabric: FabricConfig = field(default_factory=FabricConfig)
-
-
-def root_name(config: GuideConfig) -> str:
-    """Resolve the posterior of the root's latent: guides called ``full_rank`` and ``flow`` are named after theirs.
-
-    Raises:
-        UserError: If name and root contradict each other.
-    """
-    named = config.name if config.name in ("full_rank", "flow") else None
-    if named is not None and config.root not in (None, named):
-        raise UserError(
-            f"the guide {named} is resnet with root {named}: expected --guide.name resnet --guide.root {config.root}, "
-            f"got --guide.name {named} --guide.root {config.root}"
-        )
-    return config.root or named or "diagonal"
-
-
-def likelihood_name(config: ModelConfig, image_shape: tuple[int, int, int]) -> str:
-    """Resolve ``auto``: colour images take the normal likelihood, grey ones the Bernoulli."""
-    if config.likelihood != "auto":
-        return config.likelihood
-    return "normal" if image_shape[0] > 1 else "bernoulli"

@@ -22,6 +22,7 @@ from examples.shared.memory import keep_freed_memory
 from inference.arviz_export import WeighedImages, arviz_groups, read_netcdf, save_netcdf
 from inference.bounds import latent_means, reconstruct
 from inference.refinement import check_refinement
+from models.likelihood import likelihood_name
 from rnp_pyro import figures
 from rnp_pyro.api.devices import launch
 from rnp_pyro.api.opening import open_trained
@@ -29,7 +30,7 @@ from rnp_pyro.api.report import EVALUATION_SEED, git_commit, versions
 from rnp_pyro.api.rows import observe, row_facts, rows_of, split_fingerprint
 from rnp_pyro.api.run import Run
 from rnp_pyro.checkpoint import read_json, write_json
-from rnp_pyro.config import FabricConfig, likelihood_name
+from rnp_pyro.config import FabricConfig
 from rnp_pyro.data import to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.writing import writing

@@ -9,6 +9,7 @@ from typing import Any
 from examples.evaluation.evidence import finite
 from examples.posterior.config import ReferenceConfig
 from examples.shared.parallel import Advance
+from guides.roots import root_name
 from inference.estimates import Estimate, log_mean
 from inference.posterior.annealing import AnnealingSettings, Starts, anneal
 from inference.posterior.gaps import Gaps, GapSettings, guide_posterior, split_gap
@@ -17,7 +18,6 @@ from inference.posterior.mcmc import ChainDraws, NutsSettings, sample_posterior
 from rnp_pyro.api.opening import open_trained
 from rnp_pyro.api.report import EVALUATION_SEED
 from rnp_pyro.api.run import Run
-from rnp_pyro.config import root_name
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Canvas, Float, Tensor
 from rnp_pyro.streams import derive_seed

@@ -15,10 +15,10 @@ from torch.distributions import Independent, MultivariateNormal, TransformedDist
 
 from guides import GUIDES as TABLE
 from guides.resnet import ResNetGuide
-from guides.roots import ROOTS, cholesky_factor
+from guides.roots import ROOTS, cholesky_factor, root_name
 from inference.importance import Sampling, log_weights
 from inference.training.task import Weights
-from rnp_pyro.config import GuideConfig, root_name
+from rnp_pyro.config import GuideConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.weights import load_weights, save_weights
 

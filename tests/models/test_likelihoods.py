@@ -15,6 +15,7 @@ from models.likelihood import (
     bernoulli,
     build_likelihood,
     continuous_bernoulli,
+    likelihood_name,
     normal,
     observes_binary,
 )
@@ -146,3 +147,17 @@ def test_what_ours_observe():
     assert "bernoulli" in binary
     assert not binary & {"normal", "continuous_bernoulli"}
     assert [observes_binary(ModelConfig(), shape) for shape in ((1, 5, 6), (3, 5, 6))] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "expected"),
+    [
+        ("auto", 1, "bernoulli"),
+        ("auto", 3, "normal"),
+        ("continuous_bernoulli", 3, "continuous_bernoulli"),
+        ("bernoulli", 3, "bernoulli"),
+        ("normal", 1, "normal"),
+    ],
+)
+def test_auto_is_bernoulli_for_grey_and_normal_for_colour(name: Any, channels: int, expected: str):
+    assert likelihood_name(ModelConfig(likelihood=name), (channels, 12, 12)) == expected

@@ -8,7 +8,7 @@ import torch
 
 from rnp_pyro.activations import Paint
 from rnp_pyro.build import build_tree, check_tree
-from rnp_pyro.config import ModelConfig, TreeConfig, likelihood_name
+from rnp_pyro.config import TreeConfig
 from rnp_pyro.errors import UserError
 from rnp_pyro.fast.unroll import Recurrence, default_chunk, unroll
 from rnp_pyro.patches.dense import Dense
@@ -109,20 +109,6 @@ def test_every_setting_of_a_tree_reaches_it(tiny_config: MakeConfig):
     for level in (1, 2):
         limits = tree.limits(level)
         assert (limits.rotation, limits.shear, limits.gain) == (1.5, 0.2, 2.0)
-
-
-@pytest.mark.parametrize(
-    ("name", "channels", "expected"),
-    [
-        ("auto", 1, "bernoulli"),
-        ("auto", 3, "normal"),
-        ("continuous_bernoulli", 3, "continuous_bernoulli"),
-        ("bernoulli", 3, "bernoulli"),
-        ("normal", 1, "normal"),
-    ],
-)
-def test_auto_is_bernoulli_for_grey_and_normal_for_colour(name: Any, channels: int, expected: str):
-    assert likelihood_name(ModelConfig(likelihood=name), (channels, 12, 12)) == expected
 
 
 @pytest.mark.thorough_after(1)
