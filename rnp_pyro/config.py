@@ -141,6 +141,23 @@ class GuideConfig:
 
 
 @dataclass(frozen=True)
+class FinishConfig:
+    """The last part of the budget, on another bound, with a learning rate of its own. The KL has weight 1 there.
+
+    Args:
+        share: Share of the budget, at least 0 and below 1; 0: there is none.
+        objective: One of those of train.objective.
+        num_particles: Number of draws from the guide for each image and step.
+        learning_rate: Learning rate at this part's start; it falls as train.lr_decay says.
+    """
+
+    share: float = 0.0
+    objective: str = "iwae_dreg"
+    num_particles: int = 8
+    learning_rate: float = 1e-3
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Optimisation. Exactly one of minutes, steps and epochs is the budget; the schedule follows it.
 
@@ -157,6 +174,7 @@ class TrainConfig:
             gradient).
         num_particles: Number of draws from the guide for each image and step, at least 1; for iwae at least 2.
         free_bits: Nats per image that each level's latents may use for free, at least 0; elbo only.
+        finish: The last part of the budget, where it is on another bound.
         batch_size: Images per step, over all devices.
         accumulate: Parts in which each device computes its share of a batch, one after the other, at least 1: less
             memory, the same gradient to rounding.
@@ -185,6 +203,7 @@ class TrainConfig:
     objective: str = "elbo"
     num_particles: int = 1
     free_bits: float = 0.0
+    finish: FinishConfig = field(default_factory=FinishConfig)
     batch_size: int = 64
     accumulate: int = 1
     optimizer: Literal["adam", "adamw"] = "adam"

@@ -34,6 +34,7 @@ MOST = {
     "guide.refine_steps": 100_000,
     "guide.refine_particles": 100_000,
     "train.num_particles": 1_000_000,
+    "train.finish.num_particles": 1_000_000,
     "train.batch_size": 10_000_000,
     "train.accumulate": 1_000_000,
     "train.steps": 2**53,
@@ -76,7 +77,8 @@ def _check_tree(config: Config) -> None:
             f"expected a model of at most {MOST_WEIGHTS:,} weights, got about {weights:,}: make hidden_size "
             f"({tree.hidden_size}), hypernet_size ({tree.hypernet_size}) or patch_size ({tree.patch_size}) smaller"
         )
-    at_once = train.batch_size // max(1, train.accumulate) * train.num_particles
+    particles = max(train.num_particles, train.finish.num_particles if train.finish.share else 1)
+    at_once = train.batch_size // max(1, train.accumulate) * particles
     if (pixels := at_once * _pixels(config)) > MOST_PIXELS:
         raise UserError(
             f"expected canvases of at most {MOST_PIXELS:,} pixels in a step, got {pixels:,} of {train.batch_size:,} "

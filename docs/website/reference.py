@@ -93,6 +93,7 @@ SECTIONS = (
                 "loop",
                 "gradient",
                 "schedule",
+                "finish",
                 "runaway",
                 "parts",
                 "devices",

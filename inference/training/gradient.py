@@ -4,6 +4,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from inference.objectives.elbo import WeighLatents
 from rnp_pyro.config import TrainConfig
@@ -62,3 +63,8 @@ def make_optimizer(config: TrainConfig, weights: nn.Module) -> Optimizer:
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     trained = [one for one in weights.parameters() if one.requires_grad]  # kept parts take no state
     return kind(trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+
+
+def make_average(weights: nn.Module, decay: float) -> AveragedModel:
+    """Make a copy of modules that averages their weights and buffers, exponentially, with a decay per update."""
+    return AveragedModel(weights, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -16,8 +16,6 @@ import torch
 from jaxtyping import Int64
 from lightning_fabric import Fabric
 from pyro.nn import PyroModule
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from inference.bounds import elbo_terms
 from inference.contexts import seeded
@@ -25,7 +23,8 @@ from inference.objectives import build_objective
 from inference.objectives.elbo import Terms
 from inference.refinement import refined
 from inference.training.devices import averaged, for_devices, largest, unsynchronised
-from inference.training.gradient import add_gradient, clip_gradient, make_optimizer
+from inference.training.finish import part_at, settings_of_parts
+from inference.training.gradient import add_gradient, clip_gradient, make_average, make_optimizer
 from inference.training.parts import trained_parts
 from inference.training.runaway import NotFiniteError, way_on
 from inference.training.schedule import Progress, Rates, check_batch_size, rates
@@ -87,16 +86,18 @@ class _Run:
         self.task, self.config, self.progress = task, config, progress
         self.fabric, self.observer = fabric, observer
         check_batch_size(config, fabric.world_size)
-        self.elbo = build_objective(config)
+        self.parts = settings_of_parts(config)
+        self.elbos = [build_objective(part) for part in self.parts]
         self.weights = Weights(task.model, task.guide)
-        loss = for_devices(fabric, self.elbo(task.model, self._posterior(self.weights)))
+        self.bound = self.elbos[0](task.model, self._posterior(self.weights))
+        loss = for_devices(fabric, self.bound)
         self.loss, self.optimizer = fabric.setup(loss, make_optimizer(config, self.weights))
         self.step, self.seconds, self.schedule = 0, 0.0, list[float]()
         self.window = Window()
         self.first_bound: float | None = None
         if resumed is not None:
             self._load(resumed)
-        self.average = _average(self.weights, config.ema) if config.ema > 0 else None
+        self.average = make_average(self.weights, config.ema) if config.ema > 0 else None
         if self.average is not None and resumed is not None and resumed["average"] is not None:
             self.average.load_state_dict(resumed["average"])
 
@@ -132,7 +133,9 @@ class _Run:
 
     def _take_step(self, now: float) -> None:
         begin = time.perf_counter()
-        setting = rates(self.config, now, self.step)
+        part, within = part_at(self.config, now)
+        setting = rates(self.parts[part], within, self.step)
+        self.bound.elbo = self.elbos[part]
         for group in self.optimizer.param_groups:
             group["lr"] = setting.learning_rate
         try:
@@ -166,14 +169,15 @@ class _Run:
             Means of loss and bound, nats per image, and the gradient's norm.
         """
         batch, parts, found = self._images(), self.config.accumulate, []
+        elbo: Any = self.bound.elbo
         self.optimizer.zero_grad()
         for part in range(parts):
             rank = self.fabric.global_rank + part * self.fabric.world_size
             rows = rows_of_part(len(batch), rank, parts * self.fabric.world_size)
-            walked = remembering(self.task.model.decoder if self.elbo.one_walk else None)
+            walked = remembering(self.task.model.decoder if elbo.one_walk else None)
             with self._noise(rows), walked, unsynchronised(self.fabric, self.loss, part < parts - 1):
                 loss = add_gradient(self.fabric, self.loss, batch[rows], setting.kl_weight, 1 / parts)
-            found.append({"loss": loss.item(), **_means(self.elbo.terms)})
+            found.append({"loss": loss.item(), **_means(elbo.terms)})
         norm = clip_gradient(self.fabric, self.loss, self.optimizer, self.config.clip or inf)
         return {"gradient": norm.item(), **{name: sum(one[name] for one in found) / parts for name in found[0]}}
 
@@ -291,7 +295,3 @@ def _means(terms: Terms | None) -> dict[str, float]:
     assert terms is not None
     reconstruction, kl = float(terms.reconstruction.mean()), float(terms.kl.mean())
     return {"neg_elbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl}
-
-
-def _average(weights: nn.Module, decay: float) -> AveragedModel:
-    return AveragedModel(weights, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, cos, inf, pi
 
+from inference.training.finish import check_finish
 from rnp_pyro.config import TrainConfig
 from rnp_pyro.errors import UserError
 
@@ -78,6 +79,7 @@ def check_schedule(config: TrainConfig) -> None:
     Raises:
         UserError: In one line, with what was expected and what came.
     """
+    check_finish(config)
     for name in ("lr_warmup", "lr_final", "kl_warmup"):
         value = getattr(config, name)
         if not 0 <= value <= 1:

@@ -11,6 +11,7 @@ from guides.auto import AUTO_GUIDES
 from inference.objectives import build_objective
 from inference.pairing import check_pair
 from inference.refinement import Refinement, check_refinement, refined
+from inference.training.finish import settings_of_parts
 from inference.training.task import Weights
 from models import MODELS
 from models.likelihood import observes_binary
@@ -82,14 +83,17 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
             f"expected --guide.name {', '.join(GUIDES)}; with a library call it can be fitted, see docs/guides.md"
         )
     _check_name("guide.name", config.guide.name, GUIDES)
-    build_objective(config.train)
+    parts = settings_of_parts(config.train)
+    for part in parts:
+        build_objective(part)
     refinement = Refinement(config.guide.refine_steps, config.guide.refine_rate, config.guide.refine_particles)
     check_refinement(refinement)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = MODELS[config.model.name](config.model, image_shape)
         guide = GUIDES[config.guide.name](config.guide, model.decoder)
-        check_pair(model, guide, image_shape, config.train.objective)
+        for part in parts:
+            check_pair(model, guide, image_shape, part.objective)
     return Pair(model, guide, refinement, observes_binary(config.model, image_shape), config.seed)
 
 
