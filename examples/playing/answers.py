@@ -59,8 +59,8 @@ class Player:
     def observed(self, asked: Asked) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
         """Return a drawing's bytes, what the likelihood observes of it, and the same within [0, 1]."""
         given = prepare(self.run, asked.ink(), asked.choice("placed", PLACES, "fit"))
-        pixels = self.run._bytes(given)
-        return given, self.run._observed(pixels), self.run._unit(pixels)
+        seen = self.run.given(given)
+        return given, seen.observed, seen.unit
 
     def read(self, asked: Asked, name: str = "tree") -> PartTree:
         """Return a tree that the page sent, as one of the run's."""

@@ -108,6 +108,7 @@ class _Run:
             begins: No state of the run has been saved yet.
         """
         saved_at, stopped = self.seconds, False
+        self.weights.train()  # a model that is evaluated leaves its part term out
         if begins:
             self._save()  # so that a run which is ended before its first minute can be gone on with
         with pyro.validation_enabled(False), warnings.catch_warnings():

@@ -111,6 +111,8 @@ def fit(
             "with run.save(path)",
             file=sys.stderr,
         )
+    trained.pair.modules.eval()
+    trained.pair.guide.eval()
     written = trained.path is not None and (trained.path / WEIGHTS).is_file()
     weights = hash_weights(trained.path) if trained.path is not None and written else None
     return Run(trained.config, trained.record, trained.pair, trained.path, weights_hash=weights)

@@ -44,6 +44,7 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
     record = record_for(folder, config, data, data_dir)
     pair = build_pair(weights_to_come(config), record.image_shape)
     load_weights(pair.modules, weights)
+    pair.modules.eval()  # the part term belongs to training
     return Run(config, record, pair, folder, data, data_dir, hash_weights(folder))
 
 

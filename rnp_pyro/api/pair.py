@@ -1,6 +1,6 @@
 """A model and its guide, built from settings, and what they observe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -10,7 +10,7 @@ from guides import GUIDES
 from guides.auto import AUTO_GUIDES
 from inference.objectives import build_objective
 from inference.pairing import check_pair
-from inference.refinement import Refinement, check_refinement, refined
+from inference.refinement import UNREFINED, Refinement, check_refinement, refined
 from inference.training.finish import settings_of_parts
 from inference.training.task import Weights
 from models import MODELS
@@ -34,6 +34,7 @@ class Pair:
         refinement: How far each image's posterior is improved from there.
         binary: Whether they observe binary pixels.
         seed: The run's.
+        own_guide: Whether the guide is another than the settings name.
     """
 
     model: PyroModule
@@ -41,11 +42,28 @@ class Pair:
     refinement: Refinement
     binary: bool
     seed: int
+    own_guide: bool = False
 
     @cached_property
     def guide(self) -> PyroModule:
         """The posterior program."""
         return refined(self.model, self.amortized, self.refinement)
+
+    def with_guide(self, guide: PyroModule) -> "Pair":
+        """Return the model with a guide that settings need not know."""
+        return replace(self, amortized=guide, refinement=UNREFINED, own_guide=True)
+
+    def check_nameable(self) -> None:
+        """Refuse to write what would not open again.
+
+        Raises:
+            UserError: If the guide is one that settings cannot name.
+        """
+        if self.own_guide:
+            raise UserError(
+                "the run has a guide of your own, which its settings cannot name: keep its weights with torch.save("
+                "guide.state_dict(), FILE), or add it to GUIDES as CONTRIBUTING.md says and train it by its name"
+            )
 
     @property
     def modules(self) -> Weights:

@@ -1,7 +1,6 @@
 """A trained run, opened: what it was trained with, its model and guide, and what can be done with them."""
 
 import shutil
-import sys
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,28 +11,28 @@ import torch
 from pyro.nn import PyroModule
 
 from inference.completion.fillings import Search
+from inference.pairing import check_pair
 from inference.predictive import sample_prior
 from rnp_pyro.api.answers import alone, bound_evidence, fill_in, seen_by
-from rnp_pyro.api.arrays import as_bytes
 from rnp_pyro.api.card import CARD, model_card
 from rnp_pyro.api.data import IN_MEMORY, as_trained, load_data
 from rnp_pyro.api.encoding import encode
 from rnp_pyro.api.extras import hub
+from rnp_pyro.api.given import Given, as_observed, given
 from rnp_pyro.api.pair import Pair
-from rnp_pyro.api.record import DataRecord, other_ink, write_record
-from rnp_pyro.api.report import EVALUATION_SEED, draw_parts, mean_parse
+from rnp_pyro.api.record import DataRecord, write_record
+from rnp_pyro.api.report import draw_parts, mean_parse
 from rnp_pyro.api.results import Completions, Evaluation, Samples
 from rnp_pyro.api.rows import rows_of
 from rnp_pyro.api.settings import write_settings
 from rnp_pyro.api.trees import PartTree, PartTrees
 from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, save_weights, write_text
 from rnp_pyro.config import Config
-from rnp_pyro.data import ImageData, to_unit
+from rnp_pyro.data import ImageData
 from rnp_pyro.errors import UserError
 from rnp_pyro.part_tree.value import select, tree_value
 from rnp_pyro.pretrained import name_of
 from rnp_pyro.seeds import check_count, check_seed
-from rnp_pyro.shapes import ByteImages, Canvas
 from rnp_pyro.tree import Tree
 from rnp_pyro.writing import writing
 
@@ -117,6 +116,26 @@ class Run:
             )
         return tree
 
+    def given(self, images: Any) -> Given:
+        """Return images as bytes, within [0, 1], and as the likelihood observes them, ``[N C H W]`` each.
+
+        What is ``observed`` goes into ``run.model`` and ``run.guide``: ``run.guide(run.given(images).observed)`` draws
+        from the posterior.
+
+        Raises:
+            UserError: If the images do not fit.
+        """
+        return given(images, self.record, self.pair)
+
+    def with_guide(self, guide: PyroModule) -> "Run":
+        """Return the run with another guide, such as one of your own, in memory: it parses, evaluates, completes.
+
+        Raises:
+            UserError: If the guide does not fit the model.
+        """
+        check_pair(self.model, guide, self.image_shape)
+        return replace(self, pair=self.pair.with_guide(guide), path=None, weights_hash=None)
+
     @torch.no_grad()
     def parse(self, images: Any) -> PartTrees:
         """Explain each image by a tree of parts: the guide's mean of its root program, unfolded.
@@ -126,11 +145,11 @@ class Run:
         Raises:
             UserError: If the images do not fit, or the model has no parts.
         """
-        tree, pixels = self.tree, self._bytes(images)
+        tree, seen = self.tree, self.given(images)
         with alone():
-            batch = tree_value(tree, mean_parse(self.pair, tree, self._observed(pixels)))
-        grey = self._unit(pixels)
-        return PartTrees(tuple(PartTree(select(batch, at), grey[at], tree, self.origin) for at in range(len(pixels))))
+            batch = tree_value(tree, mean_parse(self.pair, tree, seen.observed))
+        found = [PartTree(select(batch, at), image, tree, self.origin) for at, image in enumerate(seen.unit)]
+        return PartTrees(tuple(found))
 
     def sample(self, num: int = 64, temperature: float = 1.0, seed: int = 0) -> Samples:
         """Draw images from the prior: their means ``[num C H W]`` in [0, 1], not draws of pixels, with their parts.
@@ -164,9 +183,9 @@ class Run:
             ``[n N 6]`` and ``pose.L`` ``[n N 2 3]`` for the N nodes of each level L below it, all at the guide's mean,
             and ``posterior_scale.SITE``, standard deviations where they have a formula. A flat VAE has the root alone.
         """
-        observed = self._observed(self._bytes(images))
+        observed = self.given(images).observed
         with alone():
-            return {name: array.cpu().numpy() for name, array in encode(self.pair, observed).items()}
+            return {name: array.detach().cpu().numpy() for name, array in encode(self.pair, observed).items()}
 
     def evaluate(self, images: Any = None, particles: int = 100, seed: int = 0, progress: bool = True) -> Evaluation:
         """Bound the evidence of images by importance sampling.
@@ -185,8 +204,8 @@ class Run:
         """
         check_count("particles", particles, 1)
         check_seed("seed", seed)
-        pixels = rows_of(self.data, "test").images if images is None else self._bytes(images)
-        return bound_evidence(self.pair, self._observed(pixels), self._unit(pixels), particles, seed, progress)
+        seen = as_observed(rows_of(self.data, "test").images, self.pair) if images is None else self.given(images)
+        return bound_evidence(self.pair, seen.observed, seen.unit, particles, seed, progress)
 
     def complete(
         self, images: Any, mask: Any = "bottom", num: int = 8, particles: int = 512, rounds: int = 5, seed: int = 0
@@ -209,9 +228,8 @@ class Run:
             check_count(name, number, least)
         check_seed("seed", seed)
         seen = seen_by(mask, self.image_shape)
-        pixels = self._bytes(images)
-        search = Search(particles, rounds, seed=seed)
-        return fill_in(self.pair, self._observed(pixels), self._unit(pixels), seen, num, search)
+        whole = self.given(images)
+        return fill_in(self.pair, whole.observed, whole.unit, seen, num, Search(particles, rounds, seed=seed))
 
     def save(self, path: str | Path, half: bool = False) -> Path:
         """Write the run and a model card into a new folder, from which it opens anywhere without its images.
@@ -223,6 +241,7 @@ class Run:
         Raises:
             UserError: If the folder exists or cannot be written to.
         """
+        self.pair.check_nameable()
         return self.write(create_run(Path(path)), half)
 
     def write(self, folder: Path, half: bool = False) -> Path:
@@ -231,6 +250,7 @@ class Run:
         Raises:
             UserError: If the folder cannot be written to.
         """
+        self.pair.check_nameable()
         with writing(folder):
             write_settings(replace(self.config, run=None), folder / CONFIG)
             write_record(self.record, folder)
@@ -273,20 +293,3 @@ class Run:
 
     def _repr_png_(self) -> bytes:
         return self.sample(64, seed=0)._repr_png_()
-
-    def _bytes(self, images: Any) -> ByteImages:
-        """Return a user's images as the run's are: dark ink on a bright ground inverted if the run's data were."""
-        own = self.record.appearance
-        pixels = as_bytes(images, self.image_shape, own.white, own.scale)
-        pixels = 255 - pixels if own.inverted else pixels
-        if (told := other_ink(self.record, pixels)) is not None:
-            print(f"warning: {told}", file=sys.stderr)
-        return pixels
-
-    def _unit(self, pixels: ByteImages) -> Canvas:
-        """Return bytes as what figures and errors compare with: within [0, 1], where the model is."""
-        return to_unit(pixels).to(next(self.pair.guide.parameters()))
-
-    def _observed(self, pixels: ByteImages) -> Canvas:
-        """Return bytes as the likelihood observes them, where the model is."""
-        return self.pair.prepare_fixed(pixels, EVALUATION_SEED).to(next(self.pair.guide.parameters()))

@@ -563,6 +563,15 @@ def test_no_warning_before_the_warm_up_has_ended(make_run):
 
 
 @pytest.mark.thorough
+def test_modules_that_were_evaluated_train_as_any(make_run):
+    """A model in evaluation mode leaves its part term out, and training needs it."""
+    first, second = make_run(), make_run()
+    second.task.model.eval()
+    second.task.guide.eval()
+    assert_same(first.train(steps=2).weights, second.train(steps=2).weights)
+
+
+@pytest.mark.thorough
 def test_averaged_weights_end_in_the_modules(make_run):
     schedule = [0.2, 0.4, 0.6]
     runs = [make_run().train(recorded=schedule[:count]) for count in (1, 2, 3)]
