@@ -5,7 +5,7 @@ ARGS ?=
 # Processes that `make test` shares its files among, each on one thread; 0 runs them in one process.
 WORKERS ?= 2
 BIN := .venv/bin
-TEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+TEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 ifneq ($(WORKERS),0)
 TEST := OMP_NUM_THREADS=1 $(TEST)
 endif

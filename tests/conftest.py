@@ -1,6 +1,7 @@
 """What every test runs under, and tiny trees, models and images to test with.
 
-Annotated shapes are checked: the import hook is set here, before anything that it is to look at is imported.
+Annotated shapes are checked: the import hook is set here, before anything that it is to look at is imported. Thorough
+tests, which make the same calls more often, go without: it is half of their time.
 """
 
 # ruff: noqa: E402
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import jaxtyping
 import pyro
 import pytest
 import torch
@@ -54,6 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             cases[test] += 1
             if cases[test] > mark.args[0]:
                 item.add_marker("thorough")
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures are made
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Check annotated shapes in all tests but the thorough ones."""
+    jaxtyping.config.update("jaxtyping_disable", item.get_closest_marker("thorough") is not None)
 
 
 MakeTree = Callable[..., Tree]

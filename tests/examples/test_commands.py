@@ -20,6 +20,7 @@ COMMANDS = {
     "ablate_guides": [
         *("--out={folder}/ablation", "--minutes=0.005", "--guides=[resnet,ladder]", "--seeds=[0]"),
         *("--particles=2", "--images=2"),
+        "--set=['image_size=8','model.latent_size=4','model.tree.hypernet_size=8','model.tree.hidden_size=8']",
     ],
     "score_samples": ["{run}", "--num=12", "--steps=3"],
     "topography": ["{run}", "--images=12", "--clusters=3", "--out={folder}/out"],

@@ -70,7 +70,8 @@ def test_settings_can_be_read_back(digits_run, mnist, tiny):
     parser = config_parser("train_svi", "")
     config, _, _ = parse_config(parser, [f"--config={run / 'config.yaml'}"])
     data = "--model.node_latents=none", "--data=mnist", f"--data_dir={mnist}"
-    expected, _, _ = parse_config(parser, [*tiny, f"--run={run}", "--train.steps=4", *data])
+    given = f"--run={run}", "--train.steps=4", "--train.lr_warmup_steps=0", *data
+    expected, _, _ = parse_config(parser, [*tiny, *given])
     assert config.model.tree.ink is not None, "what is left to the images is filled in"
     tree = replace(expected.model.tree, ink=config.model.tree.ink)
     assert config == replace(expected, model=replace(expected.model, tree=tree))

@@ -20,6 +20,7 @@ LAST = FinishConfig(share=0.25, objective="iwae", num_particles=3, learning_rate
 CONFIG = TrainConfig(minutes=None, steps=8, batch_size=4, log_every=1, checkpoint_minutes=1e9, finish=LAST)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.99])
 def test_parts_cover_the_budget_each_from_0_to_1(share: float):
     config = replace(CONFIG, finish=replace(LAST, share=share))
@@ -42,6 +43,7 @@ def test_the_last_part_has_its_own_objective_and_no_warm_up():
     assert (last.free_bits, last.lr_warmup, last.kl_warmup) == (0, 0, 0)
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -124,8 +124,10 @@ def test_an_output_that_nothing_depends_on_has_no_part_in_the_gradient(hypernets
         torch.testing.assert_close(one, other, **TIGHT)
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(
+    "activation",
+    [pytest.param(one, marks=pytest.mark.slow if at else pytest.mark.thorough) for at, one in enumerate(ACTIVATIONS)],
+)
 def test_gradients_are_those_of_finite_differences(activation: StateActivation):
     patch = Dense((2, 1, 1), latent_size=2, hidden_size=2, paint=Paint("softplus"))
     shapes = network_shapes(latent_size=2, hidden_size=2, patch_heads=patch.heads)
