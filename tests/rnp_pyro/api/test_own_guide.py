@@ -11,10 +11,10 @@ from pyro.nn import PyroModule
 from pyro.poutine import trace
 
 import rnp_pyro
+from inference.refinement import UNREFINED
+from rnp_pyro.api.pair import Pair
 from rnp_pyro.errors import UserError
 from rnp_pyro.sites import PART_TERM
-
-pytestmark = pytest.mark.thorough
 
 
 class Broad(PyroModule):
@@ -43,6 +43,14 @@ def alone(fit: Any, images: np.ndarray) -> rnp_pyro.Run:
     return fit(images, steps=2, **{"model.node_latents": "none"})
 
 
+def test_a_pair_of_settings_can_be_written_and_another_cannot(make_pair):
+    pair = Pair(*make_pair("rnp", "resnet"), UNREFINED, binary=True, seed=0)
+    pair.check_nameable()
+    with pytest.raises(UserError, match="a guide of your own"):
+        pair.with_guide(make_pair("rnp", "resnet")[1]).check_nameable()
+
+
+@pytest.mark.thorough
 def test_another_guide_explains_the_same_model(alone, images):
     own = alone.with_guide(Broad(4))
     assert own.model is alone.model
@@ -53,17 +61,20 @@ def test_another_guide_explains_the_same_model(alone, images):
     assert not torch.equal(torch.as_tensor(alone.encode(images[:3])["z.2"]), torch.zeros(3, 4)), "the run has its own"
 
 
+@pytest.mark.thorough
 def test_a_guide_that_does_not_fit_is_refused(alone):
     with pytest.raises(UserError, match=r"expected another --guide\.name"):
         alone.with_guide(Deaf())
 
 
+@pytest.mark.thorough
 def test_settings_cannot_name_it_so_that_nothing_is_written(alone, tmp_path):
     with pytest.raises(UserError, match=r"a guide of your own, .* add it to GUIDES"):
         alone.with_guide(Broad(4)).save(tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("opened", [False, True])
 def test_model_and_guide_are_as_they_are_evaluated(run, images, opened, tmp_path):
     """Without the part term, which belongs to training, and posterior draws come of the images that methods see."""
