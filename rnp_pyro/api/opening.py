@@ -8,7 +8,7 @@ from jsonargparse import ArgumentError
 
 from rnp_pyro.api.data import record_for
 from rnp_pyro.api.extras import hub
-from rnp_pyro.api.pair import build_pair
+from rnp_pyro.api.pair import Builder, build_pair
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config
 from rnp_pyro.build import weights_to_come
@@ -18,7 +18,7 @@ from rnp_pyro.errors import UserError
 from rnp_pyro.pretrained import is_pretrained
 
 
-def load(path: str | Path, *, data: str | None = None, data_dir: str | None = None) -> Run:
+def load(path: str | Path, *, data: str | None = None, data_dir: str | None = None, build: Builder = build_pair) -> Run:
     """Open a run whose training has ended. Its images are not looked at.
 
     Args:
@@ -26,6 +26,7 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
         data: Where its images are now, for what looks at them; needed to open a run of an earlier version whose images
             have moved.
         data_dir: Folder of the public data sets, if it has moved.
+        build: What built its model and guide; default: the library.
 
     Raises:
         UserError: If it is not a run's folder, has no weights yet, or anything in it is damaged.
@@ -42,7 +43,7 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
             f"python -m examples.train_svi --resume {folder}"
         )
     record = record_for(folder, config, data, data_dir)
-    pair = build_pair(weights_to_come(config), record.image_shape)
+    pair = build(weights_to_come(config), record.image_shape)
     load_weights(pair.modules, weights)
     pair.modules.eval()  # the part term belongs to training
     return Run(config, record, pair, folder, data, data_dir, hash_weights(folder))

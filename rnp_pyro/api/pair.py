@@ -1,5 +1,6 @@
 """A model and its guide, built from settings, and what they observe."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -79,6 +80,10 @@ class Pair:
         """Turn a split's bytes into what the likelihood observes; binary pixels are drawn once per (seed, index)."""
         unit = to_unit(images)
         return binarise_fixed(unit, seed, torch.arange(len(images))) if self.binary else unit
+
+
+Builder = Callable[[Config, tuple[int, int, int]], Pair]
+"""From a run's settings and the images' channels, rows and columns to model and guide."""
 
 
 def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:

@@ -29,7 +29,7 @@ from rnp_pyro.api.keeping import (
 )
 from rnp_pyro.api.observer import RunObserver
 from rnp_pyro.api.opening import load
-from rnp_pyro.api.pair import Pair, build_pair
+from rnp_pyro.api.pair import Builder, Pair, build_pair
 from rnp_pyro.api.record import DataRecord, record_of, write_record
 from rnp_pyro.api.report import draw_figures, measure, summary
 from rnp_pyro.api.settings import check_writable, write_settings
@@ -98,7 +98,12 @@ class Trained:
 
 
 def train_run(
-    config: Config, data: ImageData, path: Path | None, resume: bool = False, silent: bool = False
+    config: Config,
+    data: ImageData,
+    path: Path | None,
+    resume: bool = False,
+    silent: bool = False,
+    build: Builder = build_pair,
 ) -> Trained:
     """Train, and into a folder write settings, metrics, weights, checkpoints, and a summary with figures.
 
@@ -108,6 +113,7 @@ def train_run(
         path: Folder of the run, a new one; None: everything stays in memory.
         resume: The folder is that of a run to go on with.
         silent: Show no bar.
+        build: What builds model and guide.
 
     Raises:
         UserError: If anything does not fit; nothing is written then, unless training itself went wrong.
@@ -118,7 +124,7 @@ def train_run(
     recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
     begun = resume and path is not None and has_begun(path)
     config = config if begun else start_like(config, data.train)
-    pair = build_pair(weights_to_come(config) if begun else config, data.image_shape)
+    pair = build(weights_to_come(config) if begun else config, data.image_shape)
     started = None if begun else _start(config, pair)
     check_parts(config.train, pair.model, pair.amortized)
     progress = make_progress(config.train, len(data.train), recorded)
