@@ -44,20 +44,24 @@ def evidence(run: Run, images: ByteImages, context: Context) -> float:
     return -float(torch.cat([judge(one).bounds[particles] for _, one in terms]).mean())
 
 
-def rand_index(run: Run, images: ByteImages, masks: Float[Tensor, "N objects H W"]) -> float:
-    """Return the adjusted Rand index of the root's parts against objects, over pixels with ink, the mean over images.
+def root_parts(run: Run, images: ByteImages) -> Float[Tensor, "N T C H W"]:
+    """Draw the root's parts at the guide's mean, each alone on the image."""
+    parse = mean_parse(run.pair, run.tree, run.pair.prepare_fixed(images, EVALUATION_SEED))
+    return draw_parts(run.tree, parse).parts
+
+
+def rand_index(parts: Float[Tensor, "N T C H W"], masks: Float[Tensor, "N objects H W"]) -> float:
+    """Return the adjusted Rand index of parts against objects, over pixels with ink, the mean over images.
 
     A pixel belongs to the part that inks it most; 1: the parts are the objects, 0: no better than chance.
 
     Args:
-        run: With parts.
-        images: Bytes.
+        parts: Each part alone on the image.
         masks: Each object's ink, in [0, 1]; where it is below a half in all, a pixel is ground.
     """
     from sklearn.metrics import adjusted_rand_score
 
-    parse = mean_parse(run.pair, run.tree, run.pair.prepare_fixed(images, EVALUATION_SEED))
-    owner = draw_parts(run.tree, parse).parts.amax(-3).argmax(-3)
+    owner = parts.amax(-3).argmax(-3)
     scores = []
     for mine, theirs in zip(owner, masks, strict=True):
         inked = theirs.amax(0) > 0.5

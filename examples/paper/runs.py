@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from examples.paper.baselines import BASELINES, builder_of
 from examples.paper.plan import RunPlan, Trained
 from examples.shared.parallel import Advance, run_pieces
 from rnp_pyro.api.data import load_data
@@ -56,10 +57,14 @@ class Planned:
 
 
 @cache
-def code_version() -> str:
-    """Return a hash of the code that trained weights depend on, without its documentation."""
+def code_version(baseline: str = "") -> str:
+    """Return a hash of the code that trained weights depend on, without its documentation.
+
+    Args:
+        baseline: A name in ``BASELINES``, whose file counts too.
+    """
     found = hashlib.sha256()
-    for pattern in MATTERS:
+    for pattern in (*MATTERS, f"examples/paper/baselines/{baseline}.py") if baseline else MATTERS:
         files = ROOT.glob(pattern) if pattern.endswith(".py") else (ROOT / pattern).rglob("*.py")
         for file in sorted(files):
             tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -80,10 +85,11 @@ def planned(plans: Sequence[RunPlan], seeds: Sequence[int], folder: Path, data_d
     parser, found, places = config_parser("train_svi", ""), dict[tuple[str, int], Planned](), dict[str, Path]()
     for plan in plans:
         config, _, _ = parse_config(parser, [*plan.options, *([f"--data_dir={data_dir}"] if data_dir else [])])
+        code = code_version(config.model.name if config.model.name in BASELINES else "")
         for seed in seeds:
             source = found[plan.init, seed].path if plan.init else None
             told = {**asdict(config), "data_dir": None, "seed": seed, "init": source and source.name[-10:]}
-            text = json.dumps([told, plan.init_parts, code_version()], sort_keys=True)
+            text = json.dumps([told, plan.init_parts, code], sort_keys=True)
             key = hashlib.sha256(text.encode()).hexdigest()[:10]
             # Two figures may name one run differently: it is trained once.
             path = places.setdefault(key, next(folder.glob(f"*-{key}"), folder / f"{plan.name}-seed{seed}-{key}"))
@@ -122,14 +128,18 @@ def train_one(one: Planned, advance: Advance) -> tuple[str, bool]:
     path = one.path
     if path.is_dir() and not (path / CHECKPOINT).is_file():
         shutil.rmtree(path)  # stopped before its first checkpoint: nothing was trained yet
-    trained = train_run(one.config, load_data(one.config), path, resume=path.is_dir(), silent=True)
+    data, build = load_data(one.config), builder_of(one.config)
+    trained = train_run(one.config, data, path, resume=path.is_dir(), silent=True, build=build)
     advance(1.0)
     return path.name, not trained.interrupted
 
 
 def opened(runs: Sequence[Planned], names: Sequence[str]) -> Trained:
     """Open the runs that a figure needs, by name, one for each seed."""
-    found: Mapping[str, list] = {name: [open_trained(one.path) for one in runs if one.name == name] for name in names}
+    found: Mapping[str, list] = {
+        name: [open_trained(one.path, build=builder_of(one.config)) for one in runs if one.name == name]
+        for name in names
+    }
     missing = [name for name, some in found.items() if not some]
     if missing:
         raise UserError(f"expected runs {', '.join(missing)}, found none")

@@ -134,6 +134,7 @@ def test_every_figure_at_the_scale_smoke(call, tmp_path):
         results = json.loads((out / name / "results.json").read_text())
         assert results["rows"]
         assert all(value["n"] == 1 for row in results["rows"] for value in row.values() if isinstance(value, dict))
+    assert "| a. AIR, two objects |" in (out / "fig7.md").read_text()
     again = call("paper", "fig1", "--scale=smoke", "--out", out)
     assert again.status == 0
     assert "trained" not in again.out
