@@ -21,6 +21,9 @@ from rnp_pyro.program import network_shapes
 from rnp_pyro.shapes import ByteImages
 from rnp_pyro.tree import Tree
 
+LEAK, BRIGHTEST_LEAK = 0.01, 0.99
+"""Of dark and of bright grounds, at the start."""
+
 
 def build_tree(
     config: TreeConfig, latent_size: int, image_shape: tuple[int, int, int], node_latents: NodeLatents = "none"
@@ -70,11 +73,18 @@ def weights_to_come(config: Config) -> Config:
 
 
 def start_like(config: Config, images: ByteImages) -> Config:
-    """Return settings whose patches start as bright as the images are on average, where they do not say otherwise."""
-    if config.model.tree.ink is not None:
-        return config
-    ink = round(images.double().mean().item() / 255, 6)
-    return replace(config, model=replace(config.model, tree=replace(config.model.tree, ink=ink)))
+    """Return settings whose patches and leak start as the images are, where they do not say otherwise.
+
+    Patches start as bright as the images are on average. The leak starts as bright as the darkest tenth of their
+    pixels: it is learned slowly, and parts that leave a bright ground to it would cost more than a blank grey image.
+    """
+    tree = config.model.tree
+    ink, leak = tree.ink, tree.leak
+    if ink is None:
+        ink = round(images.sum(dtype=torch.int64).item() / images.numel() / 255, 6)
+    if leak is None:
+        leak = min(max(_faint_leak(ink), _ground(images)), BRIGHTEST_LEAK)
+    return replace(config, model=replace(config.model, tree=replace(tree, ink=ink, leak=leak)))
 
 
 def check_tree(config: TreeConfig, latent_size: int) -> None:
@@ -109,7 +119,7 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
         raise UserError(f"hypernet_layers must be at least 2, got {config.hypernet_layers}")
     if config.ink is not None and not 0 <= config.ink <= 1:
         raise UserError(f"ink must be within 0 to 1, or null for that of the images, got {config.ink:g}")
-    if not 0 < config.leak < 1:
+    if config.leak is not None and not 0 < config.leak < 1:
         raise UserError(f"leak must be between 0 and 1, got {config.leak:g}")
     if config.patch_decoder not in PATCH_DECODERS:
         raise UserError(f"patch_decoder must be one of {', '.join(PATCH_DECODERS)}, got {config.patch_decoder}")
@@ -123,12 +133,22 @@ def check_tree(config: TreeConfig, latent_size: int) -> None:
         )
 
 
+def _ground(images: ByteImages) -> float:
+    """Return how bright the darkest tenth of pixels is at most, within [0, 1], from 2,000 images all over the data."""
+    some = images[:: max(1, len(images) // 2000)]
+    return round(some.flatten().kthvalue(max(1, some.numel() // 10)).values.item() / 255, 6)
+
+
 def _initial_leak(config: TreeConfig) -> float:
-    """Return the leak at the start, fainter than the images are.
+    return _faint_leak(config.ink) if config.leak is None else config.leak
+
+
+def _faint_leak(ink: float | None) -> float:
+    """Return a leak fainter than images of this brightness.
 
     A leak as bright as the images explains them by itself, and parts go dark.
     """
-    return config.leak if config.ink is None else min(config.leak, max(config.ink, FAINTEST) / 10)
+    return LEAK if ink is None else min(LEAK, max(ink, FAINTEST) / 10)
 
 
 def _limits(config: TreeConfig) -> tuple[PoseLimits, ...]:

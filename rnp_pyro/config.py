@@ -52,7 +52,8 @@ class TreeConfig:
         ink: Mean brightness that patches start with, 0 to 1; null: that of the training images, or 0.1 where a model
             is built without any.
         leak: Initial probability of ink without any part, 0 to 1 exclusive; learned for each channel; noisy_or only.
-            It starts at a tenth of ink where that is less.
+            null: as bright as the darkest tenth of the training images' pixels, or where these are black 0.01, or a
+            tenth of ink where that is less.
         chunk: Programs that are generated and run side by side, at least 1; 0: 20 MB of weights on a CPU, all on an
             accelerator. It changes speed and memory, and numbers by rounding only.
         recompute: Generate programs again in the backward pass instead of keeping their weights: for large trees, whose
@@ -79,7 +80,7 @@ class TreeConfig:
     patch_activation: PatchActivation = "sigmoid"
     compress: bool = True
     ink: float | None = None
-    leak: float = 0.01
+    leak: float | None = None
     chunk: int = 0
     recompute: bool = False
 

@@ -72,8 +72,8 @@ def test_settings_can_be_read_back(digits_run, mnist, tiny):
     data = "--model.node_latents=none", "--data=mnist", f"--data_dir={mnist}"
     given = f"--run={run}", "--train.steps=4", "--train.lr_warmup_steps=0", *data
     expected, _, _ = parse_config(parser, [*tiny, *given])
-    assert config.model.tree.ink is not None, "what is left to the images is filled in"
-    tree = replace(expected.model.tree, ink=config.model.tree.ink)
+    assert None not in (config.model.tree.ink, config.model.tree.leak), "what is left to the images is filled in"
+    tree = replace(expected.model.tree, ink=config.model.tree.ink, leak=config.model.tree.leak)
     assert config == replace(expected, model=replace(expected.model, tree=tree))
     assert isinstance(config, Config)
     assert set(yaml.safe_load((run / "config.yaml").read_text())) == set(vars(config))
