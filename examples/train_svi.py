@@ -51,7 +51,7 @@ def main(config: Config, resume: Path | None = None) -> Path:
 
     keep_freed_memory()
     path = resume or Path(config.run or new_run_name(config.model.name))
-    trained = train_run(config, load_data(config), path, resume=resume is not None)
+    trained = train_run(config, load_data(config, trained=resume is not None), path, resume=resume is not None)
     outcome, found = trained.outcome, trained.summary
     again = f"python -m examples.train_svi --resume {path}"
     if found is not None:

@@ -81,6 +81,9 @@ def find_data_set(name: str) -> tuple[DataSet, str]:
     """
     kind, colon, argument = name.partition(":")
     data_set = DATA_SETS.get(kind)
+    if data_set is not None and not argument and not data_set.takes(""):
+        wanted = data_set.forms[0]
+        raise UserError(f"expected {wanted}, got {name!r}, without its {data_set.arguments[0]}: name it as {wanted}")
     if data_set is None or bool(colon) != bool(argument) or not data_set.takes(argument):
         raise UserError(f"expected a data set, one of {', '.join(known_forms())}, got {name!r}{_way_on(name)}")
     return data_set, argument

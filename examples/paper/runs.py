@@ -128,8 +128,9 @@ def train_one(one: Planned, advance: Advance) -> tuple[str, bool]:
     path = one.path
     if path.is_dir() and not (path / CHECKPOINT).is_file():
         shutil.rmtree(path)  # stopped before its first checkpoint: nothing was trained yet
-    data, build = load_data(one.config), builder_of(one.config)
-    trained = train_run(one.config, data, path, resume=path.is_dir(), silent=True, build=build)
+    resume = path.is_dir()
+    data, build = load_data(one.config, trained=resume), builder_of(one.config)
+    trained = train_run(one.config, data, path, resume=resume, silent=True, build=build)
     advance(1.0)
     return path.name, not trained.interrupted
 

@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from rnp_pyro.api.ways_in import item_way_in, way_in
 from rnp_pyro.data.array_pixels import CHANNELS, on_black, to_byte_images
+from rnp_pyro.data.array_scale import check_numbers
 from rnp_pyro.data.image_data import Scale
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
 from rnp_pyro.pictures.colour import any_colour, to_grey
-from rnp_pyro.pictures.levels import FULL_WORDS
+from rnp_pyro.pictures.levels import FULL_BYTES, FULL_WORDS
 from rnp_pyro.pictures.picture import without_transparency
 from rnp_pyro.shapes import ByteImages
 
@@ -64,13 +66,15 @@ def named_arrays(images: Any, test: Any = None) -> dict[str, np.ndarray]:
         UserError: If they are something else.
     """
     if isinstance(images, Mapping):
+        if not images:
+            raise UserError("expected images by their keys, got none: name them, {'images': images}")
         if test is not None:
             raise UserError("expected the test images among the named arrays, got them apart: add them as x_test")
         return {str(key): _plain(one) for key, one in images.items()}
     arrays = {}
     for split, given in (("train", images), ("test", test)):
         if given is not None or split == "train":
-            pixels, labels = gather(given)
+            pixels, labels = gather(_without_labels(given))
             if pixels.ndim < 3:
                 raise UserError(f"expected images as [N,H,W], [N,H,W,C] or [N,C,H,W], got {_way_on(pixels)}")
             arrays[f"x_{split}"] = pixels
@@ -78,6 +82,22 @@ def named_arrays(images: Any, test: Any = None) -> dict[str, np.ndarray]:
             names = class_names(given, labels) if split == "train" else None
             arrays |= {} if names is None else {"class_names": np.array(names)}
     return arrays
+
+
+def _without_labels(given: Any) -> Any:
+    """Refuse images and labels as a pair, and return all else.
+
+    Raises:
+        UserError: It is a pair of an array of images and an array of their labels.
+    """
+    if isinstance(given, list | tuple) and len(given) == 2 and len(getattr(given[0], "shape", ())) >= 3:
+        first, second = (tuple(getattr(one, "shape", ())) for one in given)
+        if len(second) < len(first) and second[:1] == first[:1]:
+            raise UserError(
+                f"expected images, got a pair of arrays {list(first)} and {list(second)}: of images and labels make a "
+                "dictionary, {'images': images, 'labels': labels}"
+            )
+    return given
 
 
 def gather(images: Any) -> tuple[np.ndarray, np.ndarray | None]:
@@ -89,7 +109,9 @@ def gather(images: Any) -> tuple[np.ndarray, np.ndarray | None]:
     if isinstance(images, torch.Tensor | np.ndarray):
         array = _plain(images)
         if not array.size:
-            raise UserError(f"expected images, got none: an array of {_text(array)}")
+            raise UserError(f"expected images, got none: an array of {_text(array)} is empty")
+        if array.dtype.kind not in "buif":
+            check_numbers(array, "the images")
         return array, None
     if (
         isinstance(images, str | bytes | Mapping)
@@ -98,8 +120,10 @@ def gather(images: Any) -> tuple[np.ndarray, np.ndarray | None]:
     ):
         raise UserError(
             f"expected images as a NumPy array, a tensor, a list of pictures or a torch data set with a length, got "
-            f"{type(images).__name__}" + (": pass its .dataset" if hasattr(images, "dataset") else "")
+            f"{type(images).__name__}: {way_in(images)}"
         )
+    if hasattr(images, "to_numpy"):
+        raise UserError(f"expected images as an array, got {type(images).__name__}: {way_in(images)}")
     return _collect(images)
 
 
@@ -124,18 +148,29 @@ def _plain(images: Any) -> np.ndarray:
 def _collect(pictures: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Join the pictures of a list or a data set, and their labels if each has one."""
     if not len(pictures):
-        raise UserError("expected images, got none")
+        raise UserError(f"expected images, got none: the {type(pictures).__name__} is empty")
     items = list(_items(pictures))
-    found = [_picture(item[0], at) for at, item in enumerate(items)]
+    given = [_picture(item[0], at) for at, item in enumerate(items)]
+    found = _of_one_depth(given) if all(isinstance(item[0], Image.Image) for item in items) else given
     if len({picture.ndim for picture in found}) > 1:  # PIL's grey beside PIL's colour
         found = [np.stack([one] * 3, -1) if one.ndim == 2 else one for one in found]
     for at, picture in enumerate(found):
         if picture.shape != found[0].shape or picture.dtype != found[0].dtype:
             raise UserError(
-                f"expected images of one size and type, got image 0 of {_text(found[0])} {found[0].dtype} and image "
-                f"{at} of {_text(picture)} {picture.dtype}: make them equal first"
+                f"expected images of one size and type, got image 0 of {_text(given[0])} {given[0].dtype} and image "
+                f"{at} of {_text(given[at])} {given[at].dtype}: make them equal first"
             )
     return np.stack(found), _labels([item[1] for item in items])
+
+
+def _of_one_depth(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Bring PIL's pictures of 8 and of 16 bits to one depth: 16 bits, or 8 where none exceeds them."""
+    if {picture.dtype.name for picture in pictures} != {"uint8", "uint16"}:
+        return list(pictures)
+    if max(picture.max() for picture in pictures) <= FULL_BYTES:
+        return [picture.astype(np.uint8) for picture in pictures]
+    spread = np.uint16(FULL_WORDS / FULL_BYTES)
+    return [picture * spread if picture.dtype == np.uint8 else picture for picture in pictures]
 
 
 def _labels(labels: Sequence[Any]) -> np.ndarray | None:
@@ -174,7 +209,7 @@ def _picture(item: Any, at: int) -> np.ndarray:
     if not isinstance(item, torch.Tensor | np.ndarray) or item.ndim not in (2, 3):
         raise UserError(
             f"expected each image as an array, a tensor or a PIL image of 2 or 3 dimensions, got image {at} of "
-            f"{type(item).__name__}" + (f" {list(item.shape)}" if hasattr(item, "shape") else "")
+            f"{type(item).__name__}{f' {list(item.shape)}' if hasattr(item, 'shape') else ''}: {item_way_in(item)}"
         )
     return _plain(item)
 
@@ -203,7 +238,7 @@ def _way_on(array: np.ndarray) -> str:
     side = isqrt(array.shape[1])
     if array.shape[0] != array.shape[1] and side * side == array.shape[1] > 1:
         return f"{_text(array)}: flattened images are images.reshape(-1, {side}, {side})"
-    return f"{_text(array)}: of one image make a batch, images[None]"
+    return f"{_text(array)}: of one image make a batch, images[None] (training takes at least 4)"
 
 
 def _fitted(array: np.ndarray, shape: Shape) -> np.ndarray:

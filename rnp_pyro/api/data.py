@@ -17,19 +17,20 @@ IN_MEMORY = "array"
 """Name of data that came as an array: there is no place to load them from again."""
 
 
-def load_data(config: Config, data: str | None = None, data_dir: str | None = None) -> ImageData:
+def load_data(config: Config, data: str | None = None, data_dir: str | None = None, trained: bool = True) -> ImageData:
     """Load the images of a run's settings, or others in their place.
 
     Args:
         config: The run's settings.
         data: Where the images are now; default: where the settings say.
         data_dir: Folder of the public data sets; default: the settings'.
+        trained: Whether there is a run that was trained on them, so that a refusal tells how to name them anew.
 
     Raises:
         UserError: If they are not there, or do not fit.
     """
     name = config.data if data is None else data
-    if name == IN_MEMORY:
+    if name == IN_MEMORY and trained:
         raise UserError(
             "the run was trained on an array, which it does not keep: say where images are with --data, or pass them "
             "to rnp_pyro.load(RUN).evaluate(images)"
@@ -46,7 +47,7 @@ def load_data(config: Config, data: str | None = None, data_dir: str | None = No
         )
         return choose_classes(loaded, config.classes, config.classes_out)
     except UserError as error:
-        if data is not None or not config.data.startswith("folder:"):
+        if not trained or data is not None or not config.data.startswith("folder:"):
             raise
         raise UserError(
             f"{error}; if the run's images have moved, say where they are with --data folder:PATH"

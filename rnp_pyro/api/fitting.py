@@ -3,8 +3,9 @@
 import difflib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,19 @@ from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, images_from_arrays
 from rnp_pyro.errors import UserError
 
+LABELS = (
+    "give images and labels in one dictionary, fit({'images': images, 'labels': labels}), or as a torch data set of "
+    "(image, label) pairs"
+)
+
 ELSEWHERE = {
     "data": "give the images, or a name such as 'mnist', as the first argument",
     "run": "name the folder with out=",
+    "labels": LABELS,
+    "label": LABELS,
+    "y": LABELS,
+    "target": LABELS,
+    "targets": LABELS,
     "train.schedule": "replay a schedule with python -m examples.train_svi --train.schedule",
 }
 """Settings of the command line that ``fit`` takes in another way."""
@@ -129,10 +140,8 @@ def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:
         if name in ELSEWHERE:
             raise UserError(f"{name} is not for fit: {ELSEWHERE[name]}")
         if name not in known:
-            close = (
-                difflib.get_close_matches(name, known, n=1) or [one for one in known if one.endswith(f".{name}")][:1]
-            )
-            hint = f"; did you mean {close[0]}?" if close else ": python -m examples.train_svi --help_all lists them"
+            close = _close(name, known)
+            hint = f"; did you mean {close}?" if close else ": python -m examples.train_svi --help_all lists them"
             raise UserError(f"there is no setting {name}{hint}")
     arguments = [f"--{name}={_text(value)}" for name, value in values.items()]
     try:
@@ -141,6 +150,19 @@ def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:
         ]
     except ArgumentError as error:
         raise UserError(plain(str(error)).removeprefix("--")) from None
+
+
+def _close(name: str, known: Sequence[str]) -> str | None:
+    """Return what a setting's name was meant to be: one of its group, an argument of ``fit``, or the end of one."""
+    inside = [one for one in known if one.endswith(f".{name}")]
+    if inside:
+        return inside[0]
+    arguments = [one for one in signature(fit).parameters if one not in ("images", "settings")]
+    ends = {one.rsplit(".", 1)[-1]: one for one in reversed(known)}
+    for names in (arguments, known, ends):
+        if close := difflib.get_close_matches(name, names, n=1):
+            return ends[close[0]] if names is ends else close[0]
+    return None
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -169,7 +191,7 @@ def _gather(images: Any, test: Any, config: Config, resize: bool) -> ImageData:
         if test is not None:
             raise UserError(f"{images} has test images of its own: leave test= out")
         name = f"folder:{images}" if isinstance(images, Path) else images
-        return load_data(replace(config, data=name))
+        return load_data(replace(config, data=name), trained=False)
     size = config.image_size if resize else None
     return images_from_arrays(
         named_arrays(images, test), name=IN_MEMORY, image_size=size, invert=config.invert, white=config.white

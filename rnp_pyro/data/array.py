@@ -8,13 +8,23 @@ import torch
 from rnp_pyro.data.array_file import read_array_file
 from rnp_pyro.data.array_keys import Keyed, sort_keys
 from rnp_pyro.data.array_labels import number_labels
-from rnp_pyro.data.array_pixels import channels_first, fit_squares, on_black, to_byte_images
+from rnp_pyro.data.array_pixels import (
+    CHANNELS,
+    channels_first,
+    fit_squares,
+    fitted_note,
+    images_of,
+    on_black,
+    to_byte_images,
+)
 from rnp_pyro.data.data_folder import user_path
 from rnp_pyro.data.image_data import ImageData, Split
 from rnp_pyro.data.load import FEWEST, VALIDATION_SHARE, check_image_size, check_white, finish
 from rnp_pyro.data.source import Invert, Request, Source, White
 from rnp_pyro.errors import UserError
 from rnp_pyro.pictures.colour import any_colour, to_grey
+from rnp_pyro.pictures.levels import FULL_BYTES
+from rnp_pyro.shapes import ByteImages
 
 
 def load(request: Request) -> Source:
@@ -73,13 +83,15 @@ def read_arrays(arrays: Mapping[str, np.ndarray], name: str, image_size: int, wh
     """
     keyed = sort_keys(arrays, name)
     given = {split: array for split, array in keyed.images.items() if split == "train" or not array.ndim or len(array)}
-    images = {split: channels_first(array, f"the {split} images") for split, array in given.items()}
+    images = {split: channels_first(array, images_of(split, given)) for split, array in given.items()}
     shapes = {split: one.shape[1:] for split, one in images.items()}
     if len(set(shapes.values())) > 1:
         told = ", ".join(f"{split} {list(shape)}" for split, shape in shapes.items())
         raise UserError(f"expected images of one shape in all splits of {name!r}, got {told}: make them equal")
     if "test" not in images and len(images["train"]) < FEWEST:
-        raise UserError(f"expected at least {FEWEST} images in {name!r}, got {len(images['train'])}: add images")
+        alone = given["train"].ndim == 3 and given["train"].shape[0] in CHANNELS
+        hint = f", or one image of channels {list(given['train'].shape)}" if alone else ""
+        raise UserError(f"expected at least {FEWEST} images in {name!r}, got {len(images['train'])}{hint}: add images")
     labels, class_names, said = number_labels(keyed, {split: len(one) for split, one in images.items()}, name)
     read = to_byte_images(images, white)
     pixels = {split: fit_squares(on_black(one), image_size) for split, one in read.images.items()}
@@ -93,9 +105,19 @@ def read_arrays(arrays: Mapping[str, np.ndarray], name: str, image_size: int, wh
         class_names=class_names,
         white=read.white,
         scale=read.scale,
-        notes=(*_passed_over(keyed), *said, *read.notes),
+        notes=(*_passed_over(keyed), *said, *read.notes, *_changed(read.images, image_size)),
         own=True,
     )
+
+
+def _changed(images: Mapping[str, ByteImages], image_size: int) -> list[str]:
+    """Return what was made of images that are oblong or transparent, a line for each."""
+    total, (channels, rows, columns) = sum(map(len, images.values())), images["train"].shape[1:]
+    notes = [fitted_note(total, total, columns, rows, image_size)] if rows != columns else []
+    if channels == 4:
+        clear = sum(int((one[:, 3] < FULL_BYTES).flatten(1).any(1).sum()) for one in images.values())
+        notes += [f"transparent pixels of {clear} of {total} images became black"] if clear else []
+    return notes
 
 
 def _passed_over(keyed: Keyed) -> list[str]:

@@ -24,6 +24,8 @@ _NPY, _ZIP = b"\x93NUMPY", b"PK"
 _MEMORY_SHARE = 0.5
 """Share of the machine's memory that arrays may fill."""
 
+_CONVERT = "of torch's tensors make an array, numpy.save('images.npy', torch.load(FILE).numpy())"
+
 _BROKEN = (
     OSError,
     ValueError,
@@ -55,7 +57,10 @@ def read_array_file(path: Path) -> dict[str, np.ndarray]:
             if start.startswith(_ZIP):
                 return _read_archive(file, str(path))
     except FileNotFoundError:
-        raise UserError(f"expected a .npy or .npz file, got {str(path)!r}, which does not exist") from None
+        raise UserError(
+            f"expected a .npy or .npz file, got {str(path)!r}, which does not exist: "
+            "check its name, which counts from the working directory"
+        ) from None
     except UserError:
         raise
     except _BROKEN as error:
@@ -63,9 +68,14 @@ def read_array_file(path: Path) -> dict[str, np.ndarray]:
             f"expected a whole .npy or .npz file, got {str(path)!r}, which is truncated or damaged "
             f"({one_line(error)}): write it again"
         ) from error
-    image = path.suffix.lower() in ENDINGS
-    way_on = f"name the folder of your images, folder:{path.parent}" if image else "write it with numpy.save or savez"
-    raise UserError(f"expected a .npy or .npz file, got {str(path)!r}, whose content is neither: {way_on}")
+    raise UserError(f"expected a .npy or .npz file, got {str(path)!r}, whose content is neither: {_way_on(path)}")
+
+
+def _way_on(path: Path) -> str:
+    """Return what makes images of a file that is no array."""
+    if path.suffix.lower() in ENDINGS:
+        return f"name the folder of your images, folder:{path.parent}"
+    return _CONVERT if path.suffix.lower() in (".pt", ".pth") else "write it with numpy.save or savez"
 
 
 def _read_archive(file: BufferedIOBase, name: str) -> dict[str, np.ndarray]:
@@ -81,7 +91,14 @@ def _read_archive(file: BufferedIOBase, name: str) -> dict[str, np.ndarray]:
             with archive.open(member) as content:
                 arrays[key] = _read_array(content, member.file_size, name, key)
     if not arrays:
-        raise UserError(f"expected arrays in {name!r}, got an archive of other files: write it with numpy.savez")
+        names = [one.filename for one in members]
+        pictures = sum(one.lower().endswith(ENDINGS) for one in names)
+        way_on = "write it with numpy.savez"
+        if any(one.rsplit("/", 1)[-1] == "data.pkl" for one in names):
+            way_on = _CONVERT
+        elif pictures:
+            way_on = f"unpack its {pictures} image files into a folder, and name that, folder:PATH"
+        raise UserError(f"expected arrays in {name!r}, got an archive of other files: {way_on}")
     return arrays
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from rnp_pyro.data.array_keys import Keyed
+from rnp_pyro.data.array_pixels import images_of
 from rnp_pyro.errors import UserError
 from rnp_pyro.shapes import Tensor
 
@@ -32,13 +33,14 @@ def number_labels(
             continue
         if len(labels) != counts[split] if labels.ndim else True:
             raise UserError(
-                f"expected labels [{counts[split]}] for the {split} images of {name!r}, got {list(labels.shape)}: "
-                "save as many labels as images, in the same order"
+                f"expected labels [{counts[split]}] for {images_of(split, counts)} of {name!r}, got "
+                f"{list(labels.shape)}: save as many labels as images, in the same order"
             )
         found = _flatten(labels)
         if found is None:
             said.append(
-                f"the {split} labels {labels.dtype} {list(labels.shape)} name no class for each image: passed over"
+                f"the labels of {images_of(split, counts)}, {labels.dtype} {list(labels.shape)}, name no class for "
+                "each image (whole numbers, texts or one-hot): passed over"
             )
         else:
             flat[split] = found
@@ -48,6 +50,8 @@ def number_labels(
         raise UserError(f"expected labels of one kind in all splits of {name!r}, got numbers and texts: save one kind")
     classes = np.unique(np.concatenate(list(flat.values())))
     names = _names(classes, keyed.class_names)
+    if classes.dtype.kind != "U" and classes.min() < 0:
+        said.append(f"labels reach down to {classes.min()}: negative ones are classes, too; leave out what has none")
     values = (
         np.arange(len(names)) if keyed.class_names is not None and len(names) == len(keyed.class_names) else classes
     )

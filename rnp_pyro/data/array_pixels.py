@@ -1,6 +1,6 @@
 """Images of any usual type and order of dimensions as bytes ``[N, C, S, S]``."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isqrt
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from rnp_pyro.data.array_scale import read_scale
+from rnp_pyro.data.array_scale import check_numbers, read_scale
 from rnp_pyro.data.image_data import Scale
 from rnp_pyro.data.source import White
 from rnp_pyro.data.white import choose_white
@@ -30,14 +30,22 @@ def channels_first(array: np.ndarray, key: str) -> np.ndarray:
     """
     expected = "[N, rows, columns], [N, rows, columns, channels] or [N, channels, rows, columns] of 1, 3 or 4 channels"
     shape = array.shape
+    if array.dtype.kind not in "buif":
+        check_numbers(array, key)
+    if 0 in shape:
+        raise UserError(f"expected at least one image, got {key} {list(shape)}, which is empty: add images")
     if (way_on := _way_on(shape)) is not None:
         raise UserError(f"expected images as {expected}, got {key} {list(shape)}: {way_on}")
     first = array.ndim == 4 and shape[1] in CHANNELS
     last = array.ndim == 4 and shape[3] in CHANNELS
     if array.ndim != 3 and not first and not last:
         raise UserError(f"expected images as {expected}, got {key} {list(shape)}: save them in one of these orders")
-    if array.ndim == 3 and shape[2] in CHANNELS:
-        raise UserError(f"expected a batch of images, got {key} {list(shape)}, one image: make it one, images[None]")
+    if array.ndim == 3 and shape[2] in CHANNELS and min(shape[:2]) >= SMALLEST:
+        grey = f"; if these are {shape[0]} grey ones, images[:, None]" if shape[2] >= SMALLEST else ""
+        raise UserError(
+            f"expected a batch of images, got {key} {list(shape)}, one image: make it one, images[None], of at "
+            f"least 4 to train on{grey}"
+        )
     if first and last and min(shape[2:]) == min(shape[1:3]):
         raise UserError(
             f"expected images as {expected}, got {key} {list(shape)}, which could be either: images of more than 4 "
@@ -50,12 +58,16 @@ def channels_first(array: np.ndarray, key: str) -> np.ndarray:
     else:
         images = array if first else array.transpose(0, 3, 1, 2)
     rows, columns = images.shape[2:]
-    if not len(images) or min(rows, columns) < SMALLEST or max(rows, columns) > LARGEST:
+    if min(rows, columns) < SMALLEST or max(rows, columns) > LARGEST:
+        size = "larger" if min(rows, columns) < SMALLEST else "smaller"
         raise UserError(
-            f"expected at least one image, of {SMALLEST} to {LARGEST} pixels a side, got {key} {list(shape)}: save "
-            "larger images, or put the dimensions into the order N, rows, columns"
+            f"expected images of {SMALLEST} to {LARGEST} pixels a side, got {key} {list(shape)}: save {size} images, "
+            "or put the dimensions into the order N, rows, columns"
         )
     return images
+
+
+_ALONE = "if it is one image, make it a batch, images[None] (training takes at least 4)"
 
 
 def _way_on(shape: tuple[int, ...]) -> str | None:
@@ -65,7 +77,9 @@ def _way_on(shape: tuple[int, ...]) -> str | None:
         for channels, side in sides.items():
             if side > 1 and channels * side * side == shape[1]:
                 order = f"{side}, {side}" if channels == 1 else f"{channels}, {side}, {side}"
-                return f"if a row is an image, save images.reshape(-1, {order})"
+                flat = f"if a row is an image, save images.reshape(-1, {order})"
+                return f"{flat}; {_ALONE}" if shape[0] == shape[1] else flat
+        return _ALONE if min(shape) >= SMALLEST else None
     if len(shape) == 3 and shape[0] == shape[1] != shape[2] and shape[0] not in CHANNELS and shape[2] not in CHANNELS:
         return (
             f"if these are {shape[2]} images, save images.transpose(2, 0, 1); if {shape[0]} oblong ones, save "
@@ -110,10 +124,15 @@ def to_byte_images(arrays: Mapping[str, np.ndarray], wish: White, like: Scale | 
     Raises:
         UserError: The values are not those of pixels.
     """
+    for split, array in arrays.items():
+        check_numbers(array, images_of(split, arrays))
     kinds = {array.dtype.kind.replace("u", "i") for array in arrays.values()}
     if len(kinds) > 1:
         told = ", ".join(f"{split} {array.dtype}" for split, array in arrays.items())
-        raise UserError(f"expected images of one type in all splits, got {told}: save all as uint8")
+        raise UserError(
+            f"expected images of one type in all splits, got {told}: save all as uint8, numbers of 0 to 1 as "
+            "(255 * images).round().astype('uint8')"
+        )
     if kinds == {"b"}:
         return ReadImages({split: _bytes(array, 0.0, 1.0) for split, array in arrays.items()})
     scale, most, told = read_scale(arrays, like)
@@ -122,6 +141,11 @@ def to_byte_images(arrays: Mapping[str, np.ndarray], wish: White, like: Scale | 
     reach = scale.full - scale.black if white is None else white
     images = {split: _bytes(array, scale.black, reach) for split, array in arrays.items()}
     return ReadImages(images, white, scale, (*told, *said))
+
+
+def images_of(split: str, splits: Collection[str]) -> str:
+    """Return what messages call a split's images: where there is no other split, no split is named."""
+    return "the images" if len(splits) == 1 else f"the {split} images"
 
 
 def _bytes(images: np.ndarray, offset: float, scale: float) -> ByteImages:
@@ -142,6 +166,14 @@ def on_black(images: ByteImages) -> UInt8[Tensor, "N channels H W"]:
         return images
     parts = [(part[:, :3] * (part[:, 3:] / 255.0)).round().to(torch.uint8) for part in images.split(_CHUNK)]
     return torch.cat(parts)
+
+
+def fitted_note(count: int, total: int, columns: int, rows: int, image_size: int) -> str:
+    """Return what a user is told of oblong images."""
+    return (
+        f"{count} of {total} images are oblong, such as {columns}x{rows} pixels: they keep their proportions, scaled "
+        f"to fit a square of {image_size} and centred; cut them square if more of them is to be seen"
+    )
 
 
 def fit_squares(images: ByteImages, image_size: int) -> UInt8[Tensor, "N C S S"]:

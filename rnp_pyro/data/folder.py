@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from rnp_pyro.data.array_pixels import fitted_note
 from rnp_pyro.data.data_folder import user_path
 from rnp_pyro.data.image_data import Scale, Split
 from rnp_pyro.data.layout import Layout, mixed_layout, read_layout
@@ -49,8 +50,6 @@ def load(request: Request) -> Source:
     if not any_colour(images):
         images = to_grey(images)
     splits = _divide(images, layout, [one_form(path.as_posix()) for path in paths])
-    paged = sum(picture.frames > 1 for picture in pictures)
-    pages = [f"of {paged} files with several pictures the first was taken"] if paged else []
     return Source(
         train=splits["train"],
         test=splits.get("test"),
@@ -58,9 +57,22 @@ def load(request: Request) -> Source:
         class_names=layout.class_names,
         white=white,
         scale=Scale(0.0, max(fulls), max(fulls) <= 1) if len(fulls) == 1 else None,
-        notes=(*listing.notes(), *layout.notes, *pages, *said),
+        notes=(*listing.notes(), *layout.notes, *_changed(pictures, request.image_size), *said),
         own=True,
     )
+
+
+def _changed(pictures: Sequence[Picture], image_size: int) -> list[str]:
+    """Return what was made of pictures that are not what a square of pixels is, a line for each kind."""
+    paged = sum(picture.frames > 1 for picture in pictures)
+    notes = [f"of {paged} files with several pictures the first was taken"] if paged else []
+    oblong = [picture.size for picture in pictures if picture.size[0] != picture.size[1]]
+    if oblong:
+        notes.append(fitted_note(len(oblong), len(pictures), *oblong[0], image_size))
+    for shade, drawn in (("black", ""), ("white", ", since what is drawn is nearly black")):
+        if count := sum(picture.ground == shade for picture in pictures):
+            notes.append(f"transparent pixels of {count} of {len(pictures)} images became {shade}{drawn}")
+    return notes
 
 
 def _list_images(root: Path) -> Listing:

@@ -94,7 +94,9 @@ def _splits(folders: Sequence[Folder], paths: Sequence[Path]) -> tuple[list[tupl
             )
         return [split for split in found if split], []
     if len(present) == 1 and not outside:
-        return [("train", at) for _, at in filter(None, found)], []
+        (only,) = present
+        told = f"the only split is {only}: its images are trained on, less those that are held out of them"
+        return [("train", at) for _, at in filter(None, found)], [told] if only != "train" else []
     if present == {"train"}:
         return None, ["the folder train was taken for a class among others, since there is neither test nor val"]
     raise UserError(

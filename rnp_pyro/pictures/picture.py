@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from rnp_pyro.errors import UserError
 from rnp_pyro.messages import one_line
 from rnp_pyro.pictures.formats import FORMATS, KINDS, LARGEST, SMALLEST, without_texts
-from rnp_pyro.pictures.levels import rgb_of
+from rnp_pyro.pictures.levels import FULL_BYTES, rgb_of
 from rnp_pyro.shapes import Tensor, UInt8
 
 _DARK = 48
@@ -31,6 +31,7 @@ class Picture:
         brightest: The largest value of the file's pixels.
         full: The value that is white by the file's type: 255, 65535, or 1.
         frames: Pictures in the file, of which this is the first.
+        ground: What transparent pixels became: white, black, or nothing where there are none.
     """
 
     size: tuple[int, int]
@@ -38,6 +39,7 @@ class Picture:
     brightest: float
     full: float
     frames: int
+    ground: str = ""
 
 
 def read_picture(path: Path, image_size: int, white: float | None = None, dark_on_white: bool = False) -> Picture:
@@ -57,7 +59,8 @@ def read_picture(path: Path, image_size: int, white: float | None = None, dark_o
         UserError: The file is empty, truncated, not an image, too small or too large, or nearly black on transparent.
     """
     decoded = _decode(_read(path), path, image_size, _on_white_or_black if dark_on_white else _on_black, white)
-    return Picture(decoded.size, _fit(decoded.image, image_size), decoded.brightest, decoded.full, decoded.frames)
+    pixels = _fit(decoded.image, image_size)
+    return Picture(decoded.size, pixels, decoded.brightest, decoded.full, decoded.frames, decoded.ground)
 
 
 def read_upright(path: Path, longest: int) -> tuple[tuple[int, int], UInt8[np.ndarray, "rows columns 3"]]:
@@ -113,6 +116,7 @@ class _Decoded:
     brightest: float
     full: float
     frames: int
+    ground: str
 
 
 def _decode(content: bytes, path: Path, image_size: int, ground: Ground, white: float | None) -> _Decoded:
@@ -149,12 +153,16 @@ def _upright(image: Image.Image, path: Path, image_size: int, ground: Ground, wh
     on_its_side = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
     image.draft(None, (2 * image_size, 2 * image_size))  # lets JPEG decode large photographs small
     turned = ImageOps.exif_transpose(_shrink(image, 2 * image_size))
-    opaque = ground(turned.convert("RGBA"), path) if turned.has_transparency_data else turned
+    opaque, shade = turned, ""
+    if turned.has_transparency_data:
+        cut_out = turned.convert("RGBA")
+        opaque = ground(cut_out, path)
+        shade = _shade(cut_out, opaque)
     rgb, brightest, full = rgb_of(opaque, white)
     frames = 1
     with contextlib.suppress(Exception):  # of pages after the first, which do not matter
         frames = getattr(image, "n_frames", 1)
-    return _Decoded((rows, columns) if on_its_side else (columns, rows), rgb, brightest, full, frames)
+    return _Decoded((rows, columns) if on_its_side else (columns, rows), rgb, brightest, full, frames, shade)
 
 
 def _check_size(size: tuple[int, int], path: Path) -> None:
@@ -198,6 +206,14 @@ def _on_black(cut_out: Image.Image, path: Path | str) -> Image.Image:
             "nearly black on transparent: put it on a white background or invert it"
         )
     return flat
+
+
+def _shade(cut_out: Image.Image, opaque: Image.Image) -> str:
+    """Return what the most transparent pixels became; nothing where all are opaque."""
+    alpha = np.asarray(cut_out.getchannel("A"))
+    if alpha.min() == FULL_BYTES:
+        return ""
+    return "black" if np.array_equal(np.asarray(opaque), np.asarray(_on(cut_out, 0))) else "white"
 
 
 def _on(cut_out: Image.Image, shade: int) -> Image.Image:

@@ -184,7 +184,33 @@ def nan() -> np.ndarray:
     return images
 
 
+class Table:
+    """Rows of numbers, as pandas has them."""
+
+    def __init__(self, images):
+        self.shape, self.columns = (len(images), images[0].size), {}
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, name):
+        return self.columns[name]
+
+    def to_numpy(self):
+        raise AssertionError
+
+
 REFUSED = {
+    "one picture": (Image.fromarray(GREY[0]), r"make a list, \[image\]"),
+    "a generator": ((one for one in GREY), r"got generator: pass list\(images\)"),
+    "lists": (GREY.tolist(), r"pass numpy.array\(images\)"),
+    "a table": (Table(GREY), r"images.to_numpy\(\).reshape\(-1, 8, 8\)"),
+    "items by keys": (Pairs([{"image": one} for one in GREY]), "or the pair"),
+    "a list of pairs": ([(one, 0) for one in GREY], "pass the images alone"),
+    "flattened": (list(GREY.reshape(5, -1)), r"image.reshape\(8, 8\)"),
+    "texts": (np.array([["a"]]), "expected pixels of type"),
+    "dates": (np.zeros((5, 8, 8), "M8[s]"), "got datetime64"),
+    "a mean subtracted": (GREY / 255 - 0.5, "a mean seems to be subtracted"),
     "normalised": ((GREY / 255 - 0.13) / 0.3, "undo what was subtracted"),
     "divided twice": (GREY / 255 / 255, "nearly black"),
     "nan": (nan(), "1 NaN or infinite"),
@@ -201,16 +227,17 @@ REFUSED = {
     "too many dimensions": (GREY[None, None], r"\[1,1,5,8,8\]"),
     "a file's name": ("photos", "got str"),
     "a dictionary": ({"images": GREY}, "got dict"),
-    "nothing": (None, "got NoneType"),
+    "nothing": (None, "got NoneType: pass the images first"),
     "a loader": (DataLoader(TensorDataset(torch.from_numpy(GREY))), "pass its .dataset"),
-    "a stream": (Stream(), "with a length"),
+    "a stream": (Stream(), r"with a length, got Stream: pass list\(images\)"),
     "differing sizes": ([GREY[0], GREY[1, :4]], "image 1 of"),
     "differing types": ([GREY[0], GREY[1] / 255], "image 1 of"),
-    "names": (["a.png", "b.png"], "image 0 of str"),
+    "names": (["a.png", "b.png"], "image 0 of str: of files pass their folder, 'folder:PATH'"),
     "premultiplied": ([Image.new("RGBA", (8, 8)).convert("La")], "of PIL's mode La"),
 }
 
 
+@pytest.mark.thorough_after(15)
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_in_one_line(name):
     images, message = REFUSED[name]
@@ -251,6 +278,28 @@ def test_images_that_cannot_be_trained_on(images, message):
     with pytest.raises(UserError, match=message) as caught:
         trained_on(images)
     assert "\n" not in str(caught.value)
+
+
+def test_images_and_labels_as_a_pair():
+    labels = np.arange(5)
+    with pytest.raises(UserError, match=r"\{'images': images, 'labels': labels\}"):
+        named_arrays((GREY, labels))
+    data = images_from_arrays(named_arrays({"images": GREY, "labels": labels}))
+    assert data.class_names == ("0", "1", "2", "3", "4")
+
+
+@pytest.mark.parametrize("wide", ["I;16", "I"])
+def test_pictures_of_8_and_of_16_bits_together(wide):
+    images = as_bytes([picture("L"), picture(wide), picture("RGB")], GREY_RUN)
+    assert all(torch.equal(image, images[0]) for image in images)
+    assert torch.equal(images[0, 0], torch.from_numpy(GREY[0]))
+    bytes_of_32_bits = Image.fromarray(GREY[0].astype(np.int32))
+    assert torch.equal(as_bytes([picture("L"), bytes_of_32_bits], GREY_RUN)[1], images[0])
+
+
+def test_sizes_are_told_as_they_came():
+    pictures = [picture("RGB"), picture("L").resize((6, 6))]
+    assert "image 0 of [8,8,3] uint8 and image 1 of [6,6] uint8" in refusal(pictures)
 
 
 def test_named_arrays_are_read_as_a_file_of_them(tmp_path):

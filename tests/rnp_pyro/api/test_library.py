@@ -54,6 +54,7 @@ def test_the_pages_script_twice_and_its_folder_moved(tmp_path, monkeypatch, caps
         exec(compile(short, str(PAGE), "exec"), space)
     one, two = (space["run"].pair.modules.state_dict() for space in spaces)
     assert all(torch.equal(one[name], two[name]) for name in one), "the second is trained as the first was"
+    assert len(np.unique(spaces[0]["images"], axis=0)) == 220, "no test image is a copy of a training image"
     untrained = rnp_pyro.fit(spaces[0]["images"][:40], steps=1, seed=1, progress=False).pair.modules.state_dict()
     assert any(not torch.equal(one[name], untrained[name]) for name in one)
     assert not list(pyro.get_param_store().keys())
@@ -101,6 +102,9 @@ def test_settings_by_their_names(images):
         ({"train.batch_sise": 3}, "there is no setting train.batch_sise; did you mean train.batch_size"),
         ({"batch_size": 3}, "did you mean train.batch_size"),
         ({"zzz": 3}, "--help_all lists them"),
+        ({"stepz": 3}, r"there is no setting stepz; did you mean steps\?"),
+        ({"batch_sise": 3}, "did you mean train.batch_size"),
+        ({"labels": [0, 1]}, r"fit\(\{'images': images, 'labels': labels\}\)"),
         ({"train.clip": "many"}, "train.clip: expected a number, got many"),
         ({"train.clip": object()}, "got object"),
         ({"seed": -1}, "seed"),
@@ -397,5 +401,6 @@ def test_a_data_set_by_its_name(fit):
     assert run.record.name == "mnist-sample"
     assert run.record.appearance.digits
     assert run.data.train.shape[1:] == (1, 12, 12)
-    with pytest.raises(UserError, match="expected a folder of images"):
+    with pytest.raises(UserError, match="expected a folder of images") as caught:
         fit(Path("no such folder"))
+    assert "have moved" not in str(caught.value), "there is no run"

@@ -119,9 +119,22 @@ def test_what_is_not_used_is_said(tmp_path):
     assert data.notes == ("took the images from images; passed over ids",)
 
 
+@pytest.mark.thorough_after(6)
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
+        ({"images": blobs() / 255 - np.mean(blobs() / 255)}, "a mean seems to be subtracted"),
+        ({"images": blobs()[:, :3, :3]}, "4 to 10000 pixels a side"),
+        ({"images": np.zeros((0, 28, 28), "u1")}, "which is empty: add images"),
+        ({"images": blobs()[0]}, "if it is one image, make it a batch, images[None]"),
+        ({"x_train": blobs(), "x_test": np.where(blobs() > 0, np.nan, 0)}, "in the test images: replace them"),
+        ({"images": np.array(["a.png"] * 40)}, "of files' names make a folder"),
+        ({"images": np.zeros(40, "M8[s]")}, "got datetime64[s] in the images: name the array"),
+        ({"images": np.zeros(40, [("pixels", "u1", (28, 28)), ("id", "i4")])}, "such as images['pixels']"),
+        ({"images": blobs()[:, :1, :1]}, "4 to 10000 pixels a side"),
+        ({"images": blobs(3)}, "got 3, or one image of channels [3, 28, 28]"),
+        ({"images": np.zeros((40, 4, 4), "u1")}, "if these are 40 grey ones, images[:, None]"),
+        ({"images": 0.8 * (blobs() / 255) ** 0.5 - 0.2}, "add it again, such as images - images.min()"),
         ({"images": blobs(), "x": blobs()}, "'images' and 'x': keep one"),
         ({"images": blobs(), "x_test": blobs()}, "either in splits or in one array"),
         ({"x_test": blobs()}, "expected images to train on"),
@@ -129,17 +142,15 @@ def test_what_is_not_used_is_said(tmp_path):
         ({"x_train": blobs(), "x_test": blobs(4, 20, 20)}, "of one shape in all splits"),
         ({"x_train": blobs()[:30], "x_test": blobs()[30:] / 255}, "got train uint8, test float64: save all as uint8"),
         ({"x_train": blobs()[:30], "x_test": blobs()[30:] > 9}, "got train uint8, test bool"),
-        ({"images": np.array("text")}, "in one of these orders"),
+        ({"images": np.array("text")}, "got <U4 in the images"),
         ({"images": blobs(), "labels": np.array(1)}, "expected labels [40]"),
         ({"images": blobs(), "labels": LABELS[:39]}, "expected labels [40]"),
         ({"images": blobs().reshape(40, -1)}, "images.reshape(-1, 28, 28)"),
         ({"data": np.stack([blobs()] * 3, 1).reshape(40, -1)}, "images.reshape(-1, 3, 28, 28)"),
         ({"images": blobs().transpose(1, 2, 0)}, "if these are 40 images, save images.transpose(2, 0, 1)"),
         ({"X": np.stack([blobs()] * 3, -1).transpose(1, 2, 3, 0)}, "40 images, save images.transpose(3, 0, 1, 2)"),
-        ({"images": blobs()[0]}, "in one of these orders"),
         ({"images": np.zeros((4, 5, 28, 28), "u1")}, "in one of these orders"),
         ({"images": np.zeros((40, 2, 2), "u1")}, "4 to 10000 pixels a side"),
-        ({"images": np.zeros((0, 28, 28), "u1")}, "at least one image"),
         ({"images": blobs().astype("c8")}, "got complex64"),
         ({"images": blobs().astype("i2") - 5}, "got -5 to 250"),
         ({"images": np.full((40, 28, 28), 70000)}, "got 70000 to 70000"),
@@ -153,6 +164,18 @@ def test_what_does_not_fit(tmp_path, arrays, told):
     assert told in refused(tmp_path / "a.npz")
 
 
+def test_what_a_refusal_of_a_subtracted_mean_advises():
+    grey = blobs() / 255
+    off = grey - grey.mean()
+    again = images_from_arrays({"images": off - off.min()})
+    assert everything(again) == sorted(blobs().reshape(40, -1).tolist())
+    dim = 0.4 * grey - 1
+    with pytest.raises(UserError, match=r"if -1 is black, \(images \+ 1\) / 2"):
+        images_from_arrays({"images": dim})
+    assert int(images_from_arrays({"images": (dim + 1) / 2}).train.max()) == 51
+
+
+@pytest.mark.thorough_after(5)
 @pytest.mark.parametrize(
     "change",
     [
@@ -228,6 +251,12 @@ def test_oblong_images_are_fitted(tmp_path):
     assert data.image_shape == (1, 56, 56)
     assert (data.train[:, :, :14] == 0).all()
     assert everything(data)[-1] != [0] * 56 * 56
+    assert data.notes[0].startswith("40 of 40 images are oblong, such as 56x28 pixels: they keep their proportions")
+
+
+def test_transparent_pixels_are_said(tmp_path):
+    np.save(tmp_path / "a.npy", np.stack([np.full((40, 28, 28), 255, "u1")] * 3 + [blobs()], -1))
+    assert load(tmp_path / "a.npy").notes == ("transparent pixels of 40 of 40 images became black",)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +286,12 @@ def test_labels_that_are_no_classes(tmp_path):
     data = saved(tmp_path, images=blobs(), labels=np.random.default_rng(0).random((40, 3)))
     assert data.train_labels is None
     assert "name no class for each image" in data.notes[0]
+
+
+def test_negative_labels_are_classes_and_said(tmp_path):
+    data = saved(tmp_path, images=blobs(), labels=LABELS - 1)
+    assert data.class_names == ("-1", "0", "1", "2")
+    assert data.notes == ("labels reach down to -1: negative ones are classes, too; leave out what has none",)
 
 
 class Bomb:
@@ -323,7 +358,17 @@ def test_missing_and_folder(tmp_path):
 def test_an_archive_of_other_files(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("a.txt", "text")
-    assert "archive of other files" in refused(tmp_path / "a.npz")
+    assert "archive of other files: write it with numpy.savez" in refused(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("photos/a.png", "text")
+    assert "unpack its 1 image files into a folder, and name that, folder:PATH" in refused(tmp_path / "b.zip")
+
+
+def test_a_file_of_torchs(tmp_path):
+    torch.save(torch.from_numpy(blobs()), tmp_path / "a.pt")
+    assert "numpy.save('images.npy', torch.load(FILE).numpy())" in refused(tmp_path / "a.pt")
+    np.save(tmp_path / "images.npy", torch.load(tmp_path / "a.pt").numpy())
+    assert len(load(tmp_path / "images.npy").train) == 34
 
 
 def test_arrays_in_memory():

@@ -104,6 +104,32 @@ def test_without_a_test_folder_some_are_held_out_of_the_training_images(tmp_path
     assert sizes(load(tmp_path)) == (18, 5, 2)
 
 
+@pytest.mark.thorough_after(1)
+@pytest.mark.parametrize(("only", "told"), [("test", ["test"]), ("val", ["validation"]), ("train", [])])
+def test_a_single_split_is_trained_on_and_said(tmp_path, only, told):
+    fill(tmp_path / only, 20)
+    data = load(tmp_path)
+    assert sizes(data) == (17, 1, 2)
+    said = "the only split is {}: its images are trained on, less those that are held out of them"
+    assert data.notes == tuple(said.format(split) for split in told)
+
+
+def test_oblong_images_are_said(tmp_path):
+    for at in range(6):
+        save(tmp_path / f"{at}.png", np.pad(blob(at), ((0, 0), (0, 12))))
+    (note,) = load(tmp_path).notes
+    assert note.startswith("6 of 6 images are oblong, such as 40x28 pixels: they keep their proportions, scaled to fit")
+
+
+def test_what_transparent_pixels_became_is_said(tmp_path):
+    for at in range(6):
+        drawn = np.full((28, 28), 255 * (at < 4), np.uint8)
+        save(tmp_path / f"{at}.png", np.dstack([drawn, blob(at)]))
+    notes = load(tmp_path).notes
+    assert "transparent pixels of 4 of 6 images became black" in notes
+    assert "transparent pixels of 2 of 6 images became white, since what is drawn is nearly black" in notes
+
+
 def test_a_test_without_classes(tmp_path):
     fill(tmp_path / "train" / "a", 6)
     fill(tmp_path / "train" / "b", 6, start=20)
@@ -190,6 +216,7 @@ def test_what_file_servers_leave_behind_is_no_image(tmp_path, debris):
 
 
 @pytest.mark.thorough_after(7)
+@pytest.mark.thorough_after(3)
 @pytest.mark.parametrize("ending", ["tif", "TIFF", "bmp", "webp", "gif", "jfif", "JPE", "pgm", "ppm"])
 def test_formats(tmp_path, ending):
     for at in range(8):
@@ -304,6 +331,7 @@ def test_masks_of_few_values_are_scaled_and_it_is_said(tmp_path, divisor, white)
 
 
 @pytest.mark.thorough_after(1)
+@pytest.mark.thorough_after(2)
 @pytest.mark.parametrize("bits", [10, 12, 14])
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_few_bits_in_16(tmp_path, bits, ending):

@@ -5,12 +5,19 @@ from rnp_pyro.data_sets import DATA_SETS, known_forms
 from rnp_pyro.errors import UserError
 
 
-@pytest.mark.parametrize("name", ["", "mnits", "mnist:x", "folder", "folder:", "mnist:", "omniglot:two-shot", "MNIST"])
+@pytest.mark.parametrize("name", ["", "mnits", "mnist:x", "mnist:", "omniglot:two-shot", "MNIST"])
 def test_unknown_names(name):
     with pytest.raises(UserError) as caught:
         load_images(name)
     message = str(caught.value)
     assert message == f"expected a data set, one of {', '.join(known_forms())}, got {name!r}"
+
+
+@pytest.mark.parametrize(("name", "form"), [("folder:", "folder:PATH"), ("array", "array:FILE")])
+def test_a_name_without_its_path(name, form):
+    with pytest.raises(UserError) as caught:
+        load_images(name)
+    assert str(caught.value) == f"expected {form}, got {name!r}, without its {form[-4:]}: name it as {form}"
 
 
 @pytest.mark.parametrize("image_size", [0, -1, 3])
