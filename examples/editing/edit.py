@@ -77,8 +77,7 @@ def main(config: EditConfig) -> list[Path]:
     out = Path(config.out)
     paths = [out / "edit.png", out / "edit.svg", *(out / f"edit-{at + 1}.json" for at in range(len(edit.after)))]
     check_files(paths, config.overwrite)
-    for note in chosen.notes:
-        print(note)
+    chosen.tell()
     _write(edit, paths, run, config)
     print(f"{config.operation}: {' '.join(str(path) for path in paths)}")
     return paths

@@ -37,8 +37,7 @@ def main(config: ParseConfig) -> list[Path]:
     out = Path(config.out)
     folders = [out] if len(chosen.names) == 1 else [out / name for name in chosen.names]
     check_files([folder / name for folder in folders for name in NAMES], config.overwrite)
-    for note in chosen.notes:
-        print(note)
+    chosen.tell()
     values = parse_images(run, tree, chosen)
     for at, (folder, value) in enumerate(zip(folders, values, strict=True)):
         _write(folder, chosen, at, value, run, config)

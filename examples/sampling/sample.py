@@ -85,8 +85,7 @@ def _complete(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]
     shape = run.image_shape
     seen = torch.ones(shape, dtype=torch.bool) if config.mask is None else seen_pixels(config.mask, shape)
     chosen = choose(run, config.index, config.given, config.split, config.as_is)
-    for note in chosen.notes:
-        print(note)
+    chosen.tell()
     search = Search(config.particles, config.rounds if config.mask is not None else 0, seed=config.seed)
     weighed = complete(run, chosen, seen, search)
     resampled = resample(weighed, config.num, config.seed)

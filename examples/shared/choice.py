@@ -26,5 +26,6 @@ def add_choice(parser: ArgumentParser, files: str = "--image") -> None:
         type=bool,
         default=False,
         help="Take a file's pixels as they are (bright ink on black expected), scaled to fit; by default a run on "
-        "MNIST tells ink from paper, crops, scales and centres.",
+        "MNIST tells ink from paper, crops, scales and centres, and a run on other grey images of bright ink on black "
+        "tells dark ink from paper.",
     )

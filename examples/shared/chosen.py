@@ -1,13 +1,15 @@
 """The images that a user names: of the run's data by their numbers, or files of their own."""
 
+import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from examples.shared.choice import Split
+from rnp_pyro.api.record import other_ground
 from rnp_pyro.api.report import EVALUATION_SEED
 from rnp_pyro.api.rows import places, row_facts, rows_of
 from rnp_pyro.api.run import Run
@@ -30,6 +32,7 @@ class Chosen:
         pictures: What each was made from; None for images of the run's data.
         notes: What was done to each picture, for the user.
         facts: What is known of each image of the run's data: its file, its class, its split.
+        warnings: What will spoil the result.
     """
 
     names: tuple[str, ...]
@@ -38,6 +41,14 @@ class Chosen:
     pictures: tuple[UInt8[Tensor, "3 rows columns"] | None, ...]
     notes: tuple[str, ...]
     facts: tuple[dict[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def tell(self) -> None:
+        """Print what was done to each picture, and what will spoil the result."""
+        for note in self.notes:
+            print(note)
+        for warning in self.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
 
     @property
     def grey(self) -> Float[Tensor, "N C H W"]:
@@ -74,7 +85,24 @@ def choose(run: Run, index: Sequence[int], files: Sequence[str], split: Split, a
         pictures=(*(None for _ in index), *(picture for _, picture, _ in read)),
         notes=tuple(f"{file}: {note}" for file, (_, _, note) in zip(files, read, strict=True)),
         facts=(*(_facts(rows, run, number) for number in index), *({} for _ in files)),
+        warnings=tuple(_warnings(run, files, [one for one, _, _ in read], as_is)),
     )
+
+
+def _warnings(run: Run, files: Sequence[str], read: Sequence[ByteImages], as_is: bool) -> Iterator[str]:
+    """Name the files whose ground is not that of the run's images, and what mends it."""
+    for file, pixels in zip(files, read, strict=True):
+        ground = other_ground(run.record, pixels[None])
+        if ground is None:
+            continue
+        own = "dark" if ground == "bright" else "bright"
+        told = run.record.on_black or run.record.appearance.digits or run.record.appearance.inverted
+        way_on = (
+            "leave --as_is out, and ink is told from paper"
+            if as_is and ground == "bright" and told
+            else "exchange dark and bright in the file, PIL.ImageOps.invert(image)"
+        )
+        yield f"{file} has a {ground} ground, and the images of the run a {own} one: {way_on}"
 
 
 def _facts(rows: Rows, run: Run, number: int) -> dict[str, str]:
@@ -86,11 +114,14 @@ def _facts(rows: Rows, run: Run, number: int) -> dict[str, str]:
 def _read(run: Run, path: Path, as_is: bool) -> tuple[ByteImages, UInt8[Tensor, "3 rows columns"], str]:
     """Read one file: its pixels as the run's images are, itself to be shown, and what was done."""
     if not path.exists():
-        raise UserError(f"expected an image file, got {path}, which does not exist")
+        raise UserError(
+            f"expected an image file, got {path}, which does not exist: check its name, which counts from the working "
+            "directory"
+        )
     if path.is_dir():
         raise UserError(f"expected an image file, got the folder {path}: name its files")
     channels, rows, _ = run.image_shape
-    like = read_like(path, rows, channels, run.record.appearance, as_is)
+    like = read_like(path, rows, channels, run.record.appearance, as_is, run.record.on_black)
     return like.pixels, like.shown, like.note
 
 

@@ -15,12 +15,16 @@ from rnp_pyro.data import ImageData
 from rnp_pyro.data.identity import fingerprint, image_hashes, pack_hashes, seen, unpack_hashes
 from rnp_pyro.data.image_data import SPLITS, Appearance, Scale
 from rnp_pyro.errors import UserError
+from rnp_pyro.pictures.ground import dark_on_bright
 from rnp_pyro.shapes import Bool, ByteImages, Tensor
 
-LATER = {"trained_on", "scale"}
+LATER = {"trained_on", "scale", "ground"}
 """Fields that records of earlier versions lack."""
 
 Ink = Literal["bright", "dark"]
+
+BLACK = 32
+"""Mean of the outermost pixels, of 255, under which a ground is black."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class DataRecord:
         num_images: Number of images of each split.
         fingerprints: A short text for each split that tells its images from others, in whatever order.
         trained_on: The hashes of the training images (``pack_hashes``); empty in records from before they were kept.
+        ground: Mean of the training images' outermost pixels, 0 to 255; None in records from before it was kept.
     """
 
     name: str
@@ -46,6 +51,12 @@ class DataRecord:
     num_images: dict[str, int]
     fingerprints: dict[str, str]
     trained_on: str = field(default="", repr=False)
+    ground: float | None = None
+
+    @property
+    def on_black(self) -> bool:
+        """Whether these are grey images of bright ink on black, where paper has no place."""
+        return self.image_shape[0] == 1 and self.ink == "bright" and (self.ground or 0.0) < BLACK
 
 
 def record_of(data: ImageData) -> DataRecord:
@@ -59,6 +70,7 @@ def record_of(data: ImageData) -> DataRecord:
         num_images={split: len(getattr(data, split)) for split in SPLITS},
         fingerprints=fingerprint(data),
         trained_on=pack_hashes(image_hashes(data.train)),
+        ground=round(_ground(data.train), 2),
     )
 
 
@@ -74,14 +86,25 @@ def ink_of(images: ByteImages) -> Ink:
 
 def other_ink(record: DataRecord, images: ByteImages) -> str | None:
     """Return a line where grey images clearly have the other ground than those of the record, else None."""
+    ground = other_ground(record, images)
+    if ground is None:
+        return None
+    own = "dark" if ground == "bright" else "bright"
+    return f"these images have a {ground} ground, and those of the run a {own} one: 255 - images may be meant"
+
+
+def other_ground(record: DataRecord, images: ByteImages) -> Ink | None:
+    """Return the ground of grey images where it clearly is not that of the record's: bright or dark.
+
+    Paper is seldom white. So of a run on black, most images with dark ink on grey paper count, too.
+    """
     if record.image_shape[0] > 1:
         return None
-    ground, expected = _ground(images), record.ink
-    if expected == "bright" and ground > 191:
-        return "these images have a bright ground, and those of the run a dark one: 255 - images may be meant"
-    if expected == "dark" and ground < 64:
-        return "these images have a dark ground, and those of the run a bright one: 255 - images may be meant"
-    return None
+    ground = _ground(images)
+    paper = record.on_black and dark_on_bright(images, paper=True).double().mean() > 0.5
+    if record.ink == "bright" and (ground > 191 or paper):
+        return "bright"
+    return "dark" if record.ink == "dark" and ground < 64 else None
 
 
 def _ground(images: ByteImages) -> float:
@@ -151,6 +174,7 @@ def _sound(read: Any) -> bool:
         and all(isinstance(count, int) and count >= 0 for count in read["num_images"].values())
         and all(isinstance(text, str) for text in read["fingerprints"].values())
         and _sound_hashes(read.get("trained_on", ""))
+        and isinstance(read.get("ground"), int | float | None)
     )
 
 

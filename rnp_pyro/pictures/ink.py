@@ -45,18 +45,45 @@ def find_ink(image: Float[Tensor, "3 rows columns"]) -> tuple[bool, Grey | None]
     return dark, ((depth - low) / max(high - low, 1e-3)).clamp(0, 1)
 
 
+def ink_on_paper(grey: Grey) -> Grey:
+    """Return the strength in [0, 1] of dark strokes or shapes of any size, the paper's uneven light divided out.
+
+    Unlike ``find_ink`` it takes the border for paper, and so leaves shapes whole that fill most of the picture.
+    """
+    border = torch.zeros_like(grey, dtype=torch.bool)
+    border[0] = border[-1] = border[:, 0] = border[:, -1] = True
+    terms = _quadratic(*grey.shape)
+    coefficients = _fit_robustly(terms[border.flatten()], grey[border].double())
+    paper = (terms @ coefficients).reshape(grey.shape).to(grey.dtype).clamp(min=0.1)
+    depth = ((paper - grey) / paper).clamp(min=0)
+    threshold = max(otsu(depth), LEAST_CONTRAST)
+    strong = depth[depth > threshold]
+    if len(strong) == 0:
+        return torch.zeros_like(depth)
+    low, high = 0.5 * threshold, float(strong.quantile(0.9))
+    return ((depth - low) / max(high - low, 1e-3)).clamp(0, 1)
+
+
 def paper_surface(grey: Grey, rounds: int = 8) -> Grey:
     """Fit the paper's brightness: a quadratic surface, by least squares in which what is far off counts little."""
     coarse = [min(side, SURFACE_SIDE) for side in grey.shape]
     target = F.interpolate(grey[None, None], coarse, mode="area").flatten().double()
     terms = _quadratic(coarse[0], coarse[1])
+    coefficients = _fit_robustly(terms, target, rounds)
+    return (_quadratic(*grey.shape) @ coefficients).reshape(grey.shape).to(grey.dtype)
+
+
+def _fit_robustly(
+    terms: Float[Tensor, "points 6"], target: Float[Tensor, "points"], rounds: int = 8
+) -> Float[Tensor, "6"]:
+    """Fit a sum of terms by least squares in which what is far off counts little."""
     coefficients = torch.zeros(terms.shape[-1], dtype=target.dtype)
     coefficients[0] = target.median()
     for _ in range(rounds):
         error = (target - terms @ coefficients).abs()
         weighted = terms / (1 + (error / (error.median() + 1e-3)).square())[:, None]
         coefficients = torch.linalg.lstsq(weighted.T @ terms, weighted.T @ target).solution
-    return (_quadratic(*grey.shape) @ coefficients).reshape(grey.shape).to(grey.dtype)
+    return coefficients
 
 
 def _quadratic(rows: int, columns: int) -> Float[Tensor, "pixels 6"]:

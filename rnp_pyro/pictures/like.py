@@ -8,12 +8,17 @@ import torch
 from rnp_pyro.data.image_data import Appearance
 from rnp_pyro.pictures.colour import to_grey
 from rnp_pyro.pictures.digit import read_digit
-from rnp_pyro.pictures.ground import dark_on_bright
+from rnp_pyro.pictures.ground import dark_on_bright, ground_of
+from rnp_pyro.pictures.ink import ink_on_paper
 from rnp_pyro.pictures.picture import read_picture, read_upright
 from rnp_pyro.shapes import Tensor, UInt8
 
 SHOWN_SIDE = 400
 """Longest side of a user's picture in a figure, pixels."""
+
+
+_WHITE = 224
+"""Ground, of 255, from which paper is white."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,9 @@ class Like:
     note: str
 
 
-def read_like(path: Path, image_size: int, channels: int, appearance: Appearance, as_is: bool = False) -> Like:
+def read_like(
+    path: Path, image_size: int, channels: int, appearance: Appearance, as_is: bool = False, on_black: bool = False
+) -> Like:
     """Read an image file and make it look like a data set's pictures.
 
     Args:
@@ -41,6 +48,8 @@ def read_like(path: Path, image_size: int, channels: int, appearance: Appearance
         appearance: What the data set's pictures look like. Where they were inverted, a picture with dark ink on a
             bright ground is inverted too; the value that counted as white counts in a picture that does not exceed it.
         as_is: Only scale the picture to fit, whatever the others look like.
+        on_black: Whether the data set's pictures are bright ink on black: of a picture with dark ink on paper the ink
+            is told from the paper, whose uneven light is divided out, and made bright on black.
 
     Raises:
         UserError: The file is no image, or there is no digit in it.
@@ -57,6 +66,11 @@ def read_like(path: Path, image_size: int, channels: int, appearance: Appearance
         done += f", {appearance.white:g} taken as white"
     grey = to_grey(picture.pixels[None])
     pixels = picture.pixels if channels == 3 else grey[0]
-    if appearance.inverted and not as_is and (channels == 3 or dark_on_bright(grey)[0]):
+    shaded = on_black and ground_of(grey)[0] < _WHITE  # exchanged, it would not be black
+    if appearance.inverted and not as_is and (channels == 3 or (dark_on_bright(grey)[0] and not shaded)):
         pixels, done = 255 - pixels, f"{done}, dark and bright exchanged"
+    elif on_black and channels == 1 and not as_is and dark_on_bright(grey, paper=True)[0]:
+        strength = ink_on_paper(grey[0, 0] / 255)
+        pixels = (255 * strength).round().to(torch.uint8)[None]
+        done += ", dark ink on a bright ground made bright ink on black (--as_is true leaves it)"
     return Like(pixels, shown, f"scaled to fit {image_size}x{image_size} pixels{done or ', otherwise as it is'}")

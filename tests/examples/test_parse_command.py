@@ -106,6 +106,35 @@ def test_images_of_other_data_are_taken_as_they_are(colour_run, tmp_path, drawn)
 
 
 @pytest.mark.thorough
+def test_a_photograph_for_a_run_of_bright_ink_on_black(call, grey_run, out, drawn):
+    """The same outcome as of the file with dark and bright exchanged; as it is, a warning and what mends it."""
+    with Image.open(drawn) as image:
+        Image.eval(image, lambda pixel: 255 - pixel).save(drawn.with_name("bright.png"))
+        Image.eval(image, lambda pixel: 40 + pixel // 2).save(drawn.with_name("photo.png"))
+    photo, bright = drawn.with_name("photo.png"), drawn.with_name("bright.png")
+    done = call("parse", grey_run[0], "--image", photo, "--out", out)
+    assert done.lines[0].endswith("dark ink on a bright ground made bright ink on black (--as_is true leaves it)")
+    assert done.err == ""
+    chosen = choose(open_trained(grey_run[0]), [], [str(photo), str(bright)], "test", as_is=False)
+    assert (chosen.grey[0] - chosen.grey[1]).abs().mean() < 0.03
+    left = call("parse", grey_run[0], "--image", photo, "--out", out, "--as_is=true", "--overwrite=true")
+    assert left.err == (
+        f"warning: {photo} has a bright ground, and the images of the run a dark one: leave --as_is out, and ink is "
+        "told from paper\n"
+    )
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("sample", ["--particles=4", "--num=1", "--given"]), ("edit", ["truncate", "--image"])],
+)
+def test_other_commands_warn_of_another_ground(call, digits_run, out, drawn, command, options):
+    done = call(command, digits_run[0], *options, drawn, "--out", out, "--as_is=true")
+    assert f"warning: {drawn} has a bright ground" in done.err, done
+
+
+@pytest.mark.thorough
 def test_several_images_of_one_name(call, digits_run, out, drawn, tmp_path):
     other = tmp_path / "other" / "drawn.png"
     other.parent.mkdir()

@@ -1,12 +1,13 @@
 """A run beside images other than its own: what it was trained on is never measured as new."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 
 from rnp_pyro.api.data import as_trained
-from rnp_pyro.api.record import read_record, record_of, write_record
+from rnp_pyro.api.record import other_ground, other_ink, read_record, record_of, write_record
 from rnp_pyro.data import ImageData, images_from_arrays
 from rnp_pyro.data.identity import image_hashes, pack_hashes, unpack_hashes
 from rnp_pyro.errors import UserError
@@ -70,6 +71,32 @@ def test_a_record_can_be_read_again(tmp_path):
     for data in (OWN, floats):
         write_record(record_of(data), tmp_path)
         assert read_record(tmp_path) == record_of(data)
+
+
+@pytest.mark.parametrize(("ground", "ink"), [(255, 20), (130, 30), (70, 20)])
+def test_paper_is_another_ground_for_a_run_on_black(ground, ink):
+    """White, in shade, in the dark: what Python and the commands warn of."""
+    paper = torch.full((4, 1, 8, 8), ground, dtype=torch.uint8)
+    paper[:, :, 2:6, 3:5] = ink
+    bright = torch.full((8, 1, 8, 8), 0, dtype=torch.uint8)
+    bright[:, :, 2:6, 3:5] = 200
+    record = replace(record_of(OWN), ground=1.0)
+    assert record.on_black
+    assert other_ground(record, paper) == "bright"
+    assert "255 - images may be meant" in str(other_ink(record, paper))
+    assert other_ground(record, bright) is None
+    shaded = replace(record, ground=90.0)  # photographs, of which some have such grounds
+    assert not shaded.on_black
+    assert other_ground(shaded, paper) == ("bright" if ground == 255 else None)
+
+
+def test_a_record_from_before_its_ground_was_kept(tmp_path):
+    write_record(record_of(OWN), tmp_path)
+    fields = json.loads((tmp_path / "data.json").read_text())
+    del fields["ground"]
+    (tmp_path / "data.json").write_text(json.dumps(fields))
+    record = read_record(tmp_path)
+    assert record == replace(record_of(OWN), ground=None)
 
 
 def test_hashes_are_packed_without_loss():

@@ -2,7 +2,7 @@
 
 import torch
 
-from rnp_pyro.pictures.ink import find_ink, otsu, paper_surface
+from rnp_pyro.pictures.ink import find_ink, ink_on_paper, otsu, paper_surface
 
 
 def test_paper_is_fitted_whatever_lies_on_it():
@@ -29,3 +29,13 @@ def test_dark_and_bright_ink_are_told_apart():
     bright, ink = find_ink(1 - image)
     assert not bright
     assert ink is not None
+
+
+def test_shapes_of_any_size_are_told_from_the_paper_at_the_border():
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 28), torch.linspace(-1, 1, 28), indexing="ij")
+    paper = 0.5 + 0.15 * x - 0.1 * y
+    for drawn in ((x.abs() < 0.1) & (y.abs() < 0.7), (x.abs() < 0.8) & (y.abs() < 0.8)):
+        ink = ink_on_paper(torch.where(drawn, 0.3 * paper, paper))
+        assert ink[drawn].min() > 0.9
+        assert ink[~drawn].max() == 0
+    assert ink_on_paper(paper).max() == 0

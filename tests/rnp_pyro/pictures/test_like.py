@@ -61,3 +61,19 @@ def test_digits_are_read_as_digits(tmp_path):
     assert like.pixels.float().mean() > 20
     inverted = read_like(path, 28, 1, Appearance(digits=True, inverted=True))
     assert inverted.pixels.equal(255 - like.pixels)
+
+
+@pytest.mark.parametrize("light", [1.0, 0.6, 0.35])
+def test_dark_ink_on_paper_for_bright_ink_on_black(tmp_path, light):
+    shade = np.linspace(0.7, 0.9, 28)[:, None] * light
+    path = saved(tmp_path, (shade * (255 - 0.8 * glyph())).astype(np.uint8))
+    like = read_like(path, 28, 1, Appearance(), on_black=True)
+    assert np.abs(like.pixels[0].numpy().astype(int) - glyph()).max() <= 40
+    assert like.pixels[0].numpy()[glyph() == 0].max() == 0
+    assert like.note.endswith("dark ink on a bright ground made bright ink on black (--as_is true leaves it)")
+    inverted = read_like(path, 28, 1, Appearance(inverted=True), on_black=True)
+    assert inverted.pixels.equal(like.pixels)
+    assert "otherwise as it is" in read_like(path, 28, 1, Appearance(), as_is=True, on_black=True).note
+    assert "otherwise as it is" in read_like(path, 28, 3, Appearance(), on_black=True).note
+    own = read_like(saved(tmp_path, glyph()), 28, 1, Appearance(), on_black=True)
+    assert own.pixels[0].numpy().tolist() == glyph().tolist(), "bright ink on black stays"
