@@ -23,7 +23,7 @@ LATER = {"trained_on", "scale", "ground"}
 
 Ink = Literal["bright", "dark"]
 
-BLACK = 32
+BLACK = 48
 """Mean of the outermost pixels, of 255, under which a ground is black."""
 
 
