@@ -33,6 +33,7 @@ from rnp_pyro.api.pair import Pair, build_pair
 from rnp_pyro.api.record import DataRecord, record_of, write_record
 from rnp_pyro.api.report import draw_figures, measure, summary
 from rnp_pyro.api.settings import check_writable, write_settings
+from rnp_pyro.api.whereabouts import with_whole_paths
 from rnp_pyro.build import start_like, weights_to_come
 from rnp_pyro.checkpoint import (
     CONFIG,
@@ -112,6 +113,7 @@ def train_run(
     Raises:
         UserError: If anything does not fit; nothing is written then, unless training itself went wrong.
     """
+    config = with_whole_paths(config)
     check_writable(config)
     check_limits(config)
     check_schedule(config.train)
