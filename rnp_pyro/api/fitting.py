@@ -15,6 +15,7 @@ from jsonargparse import ArgumentError
 from rnp_pyro.api.arrays import named_arrays
 from rnp_pyro.api.data import IN_MEMORY, load_data
 from rnp_pyro.api.opening import hash_weights
+from rnp_pyro.api.pair import Builder
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config, setting_names
@@ -42,7 +43,7 @@ def fit(
     steps: int | None = None,
     epochs: float | None = None,
     seed: int | None = None,
-    guide: str | Mapping[str, Any] | None = None,
+    guide: str | Mapping[str, Any] | Builder | None = None,
     model: str | Mapping[str, Any] | None = None,
     progress: bool = True,
     **settings: Any,
@@ -69,7 +70,9 @@ def fit(
         steps: Steps to train, in place of minutes; a step takes one batch (``train={"batch_size": ...}``).
         epochs: Passes through the training images, in place of minutes.
         seed: Of weights, batches and noise, a whole number from 0 on; default: 0.
-        guide: Its name (``"ladder"``, ``"resnet"``, ``"full_rank"``, ``"flow"``), or its settings as a dictionary.
+        guide: Its name (``"ladder"``, ``"resnet"``, ``"full_rank"``, ``"flow"``), its settings as a dictionary,
+            or a function that builds one of your own, ``build(config, decoder)``, which returns a ``PyroModule``
+            (docs/guides.md). The run with it stays in memory.
         model: Its name (``"rnp"``, or ``"vae"`` for the flat baseline), or its settings as a dictionary.
         progress: Show a bar, in a terminal or a notebook.
         **settings: Any others by the command line's names, in groups, ``train={"batch_size": 32}``, or with dots,
@@ -85,9 +88,10 @@ def fit(
     """
     shortcuts = {"train.minutes": minutes, "train.steps": steps, "train.epochs": epochs, "seed": seed}
     given = {name: value for name, value in shortcuts.items() if value is not None}
-    for group, choice in (("guide", guide), ("model", model)):
+    own = _builder(guide)
+    for group, choice in (("guide", None if own else guide), ("model", model)):
         if choice is not None:
-            settings[group] = {"name": choice} if isinstance(choice, str) else choice
+            settings[group] = _group(group, choice)
     pairs = [*given.items(), *_flat(settings)]
     named = dict(pairs)
     for name in named:
@@ -100,7 +104,7 @@ def fit(
     if "fabric.devices" not in named:
         config = replace(config, fabric=replace(config.fabric, devices=1))
     config = replace(config, data=data.name, run=None if out is None else str(out))
-    trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
+    trained = train_run(config, data, None if out is None else Path(out), silent=not progress, own_guide=own)
     if trained.terminated:
         raise SystemExit(trained.exit_status)
     for line in trained.unwritten:
@@ -116,6 +120,26 @@ def fit(
     written = trained.path is not None and (trained.path / WEIGHTS).is_file()
     weights = hash_weights(trained.path) if trained.path is not None and written else None
     return Run(trained.config, trained.record, trained.pair, trained.path, weights_hash=weights)
+
+
+def _builder(guide: Any) -> Builder | None:
+    """Return what builds a guide of the user's own; None for one that settings name."""
+    if isinstance(guide, torch.nn.Module):
+        raise UserError(
+            f"expected guide= to be what builds a guide, got a {type(guide).__name__} that is built: give a function "
+            "build(config, decoder) that returns it, or train first and then take run.with_guide(guide)"
+        )
+    return guide if callable(guide) else None
+
+
+def _group(name: str, choice: Any) -> Mapping[str, Any]:
+    """Return a group's settings, of which the name may stand for all."""
+    if isinstance(choice, str):
+        return {"name": choice}
+    if isinstance(choice, Mapping):
+        return choice
+    own = ", or a function build(config, decoder)" if name == "guide" else ""
+    raise UserError(f"expected a name or a dictionary of settings{own} as {name}=, got {type(choice).__name__}")
 
 
 def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:

@@ -8,7 +8,7 @@ from jsonargparse import ArgumentError
 
 from rnp_pyro.api.data import record_for
 from rnp_pyro.api.extras import hub
-from rnp_pyro.api.pair import build_pair
+from rnp_pyro.api.pair import build_pair, check_registered
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config
 from rnp_pyro.build import weights_to_come
@@ -41,6 +41,7 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
             f"expected trained weights in {weights}, found none: training has not ended; go on with "
             f"python -m examples.train_svi --resume {folder}"
         )
+    check_registered(config.guide.name)
     record = record_for(folder, config, data, data_dir)
     pair = build_pair(weights_to_come(config), record.image_shape)
     load_weights(pair.modules, weights)

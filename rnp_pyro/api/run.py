@@ -279,9 +279,10 @@ class Run:
     def __repr__(self) -> str:
         channels, rows, columns = self.image_shape
         kind = "colour" if channels == 3 else "grey"
+        guide = type(self.pair.amortized).__name__ if self.pair.own_guide else self.config.guide.name
         where = "in memory" if self.path is None else f"in {self.name}"
         return (
-            f"<run of {self.config.model.name} with guide {self.config.guide.name}, trained on "
+            f"<run of {self.config.model.name} with guide {guide}, trained on "
             f"{self.record.num_images['train']} {kind} images of {rows}x{columns} pixels ({self.record.name}), {where}>"
         )
 

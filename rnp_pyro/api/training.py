@@ -29,7 +29,7 @@ from rnp_pyro.api.keeping import (
 )
 from rnp_pyro.api.observer import RunObserver
 from rnp_pyro.api.opening import load
-from rnp_pyro.api.pair import Pair, build_pair
+from rnp_pyro.api.pair import Builder, Pair, build_pair
 from rnp_pyro.api.record import DataRecord, record_of, write_record
 from rnp_pyro.api.report import draw_figures, measure, summary
 from rnp_pyro.api.settings import check_writable, write_settings
@@ -99,7 +99,12 @@ class Trained:
 
 
 def train_run(
-    config: Config, data: ImageData, path: Path | None, resume: bool = False, silent: bool = False
+    config: Config,
+    data: ImageData,
+    path: Path | None,
+    resume: bool = False,
+    silent: bool = False,
+    own_guide: Builder | None = None,
 ) -> Trained:
     """Train, and into a folder write settings, metrics, weights, checkpoints, and a summary with figures.
 
@@ -109,6 +114,7 @@ def train_run(
         path: Folder of the run, a new one; None: everything stays in memory.
         resume: The folder is that of a run to go on with.
         silent: Show no bar.
+        own_guide: What builds a guide that settings cannot name; the run then has no folder.
 
     Raises:
         UserError: If anything does not fit; nothing is written then, unless training itself went wrong.
@@ -120,7 +126,9 @@ def train_run(
     recorded = _read_schedule(Path(config.train.schedule)) if config.train.schedule else None
     begun = resume and path is not None and has_begun(path)
     config = config if begun else start_like(config, data.train)
-    pair = build_pair(weights_to_come(config) if begun else config, data.image_shape)
+    pair = build_pair(weights_to_come(config) if begun else config, data.image_shape, own_guide)
+    if path is not None:
+        pair.check_nameable()
     started = None if begun else _start(config, pair)
     check_parts(config.train, pair.model, pair.amortized)
     progress = make_progress(config.train, len(data.train), recorded)
