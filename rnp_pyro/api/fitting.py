@@ -20,7 +20,7 @@ from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config, setting_names
 from rnp_pyro.api.training import train_run
-from rnp_pyro.checkpoint import WEIGHTS
+from rnp_pyro.checkpoint import WEIGHTS, is_unbegun
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, images_from_arrays
 from rnp_pyro.errors import UserError
@@ -88,6 +88,8 @@ def fit(
     """
     shortcuts = {"train.minutes": minutes, "train.steps": steps, "train.epochs": epochs, "seed": seed}
     given = {name: value for name, value in shortcuts.items() if value is not None}
+    if isinstance(images, torch.Tensor) and images.is_meta:
+        raise UserError("expected images with numbers in them, got a tensor on the meta device, which has none")
     own = _builder(guide)
     for group, choice in (("guide", None if own else guide), ("model", model)):
         if choice is not None:
@@ -104,6 +106,11 @@ def fit(
     if "fabric.devices" not in named:
         config = replace(config, fabric=replace(config.fabric, devices=1))
     config = replace(config, data=data.name, run=None if out is None else str(out))
+    if out is not None and Path(out).exists() and not is_unbegun(Path(out)):
+        raise UserError(
+            f"{out} exists: expected a new folder as out=; name another, or go on with the run in it by rnp train "
+            f"--resume {out}"
+        )
     trained = train_run(config, data, None if out is None else Path(out), silent=not progress, own_guide=own)
     if trained.terminated:
         raise SystemExit(trained.exit_status)
@@ -129,7 +136,8 @@ def _builder(guide: Any) -> Builder | None:
             f"expected guide= to be what builds a guide, got a {type(guide).__name__} that is built: give a function "
             "build(config, decoder) that returns it, or train first and then take run.with_guide(guide)"
         )
-    return guide if callable(guide) else None
+    own: Any = guide
+    return own if callable(guide) else None
 
 
 def _group(name: str, choice: Any) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Open a run's folder."""
 
 import hashlib
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
     Returns:
         The run, on the CPU. It knows the shape, classes and scale of its images by ``data.json`` in its folder.
     """
+    if not isinstance(path, str | PathLike):
+        raise UserError(f"expected the folder of a run, or pretrained:NAME, got {type(path).__name__}")
     folder = open_run(Path(path))
     config = read_settings(folder)
     weights = folder / WEIGHTS
@@ -59,7 +62,7 @@ def from_pretrained(name: str | Path, **options: Any) -> Run:
     Raises:
         UserError: If huggingface_hub is not installed, or it is not a run.
     """
-    if is_pretrained(name) or Path(name).is_dir():
+    if not isinstance(name, str | PathLike) or is_pretrained(name) or Path(name).is_dir():
         return load(name)
     return hub().HubRun.from_pretrained(name, **options).run
 

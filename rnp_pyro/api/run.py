@@ -94,7 +94,8 @@ class Run:
         """
         if self.path is None and self.record.name == IN_MEMORY:
             raise UserError(
-                "the run was trained on an array, which it does not keep: pass images, run.evaluate(images)"
+                "the run was trained on an array, which it does not keep: give your images where it asks for its own, "
+                "as in run.evaluate(images), or train on a data set by name, which run.data finds again"
             )
         data = load_data(self.config, self.data_now, self.data_dir_now)
         if self.data_now is None:  # by the name that the user gave it, and not by the whole path
@@ -213,8 +214,8 @@ class Run:
 
         Args:
             images: Whole images; what is hidden of them is not looked at.
-            mask: What is hidden: left, right, top or bottom (a half), LEFT,TOP,WIDTH,HEIGHT in pixels, or an array of
-                bool [H,W] that is true where pixels are hidden.
+            mask: What is hidden: left, right, top or bottom (a half), LEFT,TOP,WIDTH,HEIGHT in pixels as a text or as
+                four numbers, or an array of bool [H,W] that is true where pixels are hidden.
             num: Draws for each image, at least 1.
             particles: Particles that are weighed for each image in each round, at least 1.
             rounds: Times that hidden pixels are filled in from the best particles, at least 0.
@@ -243,7 +244,7 @@ class Run:
             UserError: If the folder exists or cannot be written to.
         """
         self.pair.check_nameable()
-        return self.write(create_run(Path(path)), half)
+        return self.write(create_run(Path(path), "name another, or take it away first"), half)
 
     def write(self, folder: Path, half: bool = False) -> Path:
         """Write the run and a model card into a folder that exists; files of these names are replaced.

@@ -90,7 +90,7 @@ def test_the_short_help_of_training(call):
     assert len(short.splitlines()) < len(whole.splitlines()) / 3
 
 
-@pytest.mark.thorough_after(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize(("preset", "shown"), [("quickstart", "state ladder"), ("root-only", "none resnet")])
 def test_help_shows_the_values_that_hold_by_default(call, preset, shown):
     """And not those of the dataclasses, which a preset and what suits it replace."""

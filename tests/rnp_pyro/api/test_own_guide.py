@@ -104,7 +104,7 @@ def test_fit_trains_a_guide_of_ones_own(fit, images, tmp_path):
         run.save(tmp_path / "run")
 
 
-@pytest.mark.thorough_after(1)
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -260,6 +260,7 @@ def test_settings_with_a_byte_order_mark(tmp_path):
     assert parse_config(config_parser("train_svi", ""), ["--config", str(tmp_path / "mine.yaml")])[0].seed == 3
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", places.OURS)
 @pytest.mark.parametrize("kind", ["file", "package"])
 def test_a_module_of_the_users_that_hides_ours(tmp_path, monkeypatch, name, kind):

@@ -31,6 +31,7 @@ def test_whole_paths_serve_everywhere_and_copies_keep_the_last_name(tmp_path, mo
     assert with_whole_paths(named).init == without_places(named).init == "pretrained:mnist"
 
 
+@pytest.mark.thorough
 def test_names_of_data_sets_that_are_no_paths_stay(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert whole_data("omniglot:one-shot") == brief_data("omniglot:one-shot") == "omniglot:one-shot"
@@ -39,6 +40,7 @@ def test_names_of_data_sets_that_are_no_paths_stay(tmp_path, monkeypatch):
     assert brief_data("folder:~/photos") == "folder:photos"
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("kind", ["folder", "array"])
 def test_a_place_that_is_not_there_is_named_whole(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
