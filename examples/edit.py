@@ -14,7 +14,8 @@ DESCRIPTION = (
     "edit-1.json, edit-2.json, ... OPERATION is one of: replace (the part --part of the first image runs the program "
     "of --with_part of the second, or of the same image if there is one), swap (--part of the first image and "
     "--with_part of the second change places), repose (--shift, --turn and --scale move --part in its parent), "
-    "interpolate (from the first image's program to the second's in --steps steps, or only --part's program), truncate "
+    "interpolate (from the first image's program to the second's in --steps steps: all nodes, "
+    "the root's program alone with --of root, or only --part's), truncate "
     "(what is below --level is cut off, and that level's own coarse patches are drawn). Parts are counted as in the "
     "figures: --part 2 is the second, red one, --part 2.3 its third part."
 )

@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 
 from examples.shared.cli import interrupted_silently, run_command
 from examples.shared.memory import keep_freed_memory
-from rnp_pyro.api.settings import config_parser, parse_config, take_option, takes
+from rnp_pyro.api.settings import config_parser, parse_config, show_preset, take_option, takes
 from rnp_pyro.api.telling import tell
 from rnp_pyro.config import Config
 from rnp_pyro.errors import UserError
@@ -84,6 +84,8 @@ def command(arguments: Sequence[str]) -> None:
     parser = config_parser("train_svi", DESCRIPTION)
     parser.add_argument("--resume", default=argparse.SUPPRESS, help="Run directory to continue, from its checkpoint.")
     parser.add_argument("--help_all", action="store_true", default=argparse.SUPPRESS, help="Show all options and exit.")
+    if {"-h", "--help", "--help_all"} & set(arguments):
+        show_preset(parser, arguments)
     if "--help_all" in arguments:
         parser.print_help()
         return

@@ -42,8 +42,12 @@ _END_OF_ZIP, _END_SIZE = b"PK\5\6", 22
 """What the last bytes of torch's own file begin with, and how many they are."""
 
 
-def create_run(path: Path) -> Path:
+def create_run(path: Path, advice: str | None = None) -> Path:
     """Make a new run directory.
+
+    Args:
+        path: The directory.
+        advice: What to do where it cannot be made; default: the options of the command that trains.
 
     Raises:
         UserError: If it exists, or cannot be made.
@@ -52,11 +56,11 @@ def create_run(path: Path) -> Path:
     try:
         path.mkdir(parents=True)
     except FileExistsError:
-        raise UserError(
-            f"run directory {path} exists: expected a new one; choose another with --run, or go on with --resume {path}"
-        ) from None
+        way_on = advice or f"choose another with --run, or go on with --resume {path}"
+        raise UserError(f"run directory {path} exists: expected a new one; {way_on}") from None
     except OSError as error:
-        raise UserError(f"cannot make the run directory {path}: {error.strerror}; choose another with --run") from None
+        way_on = advice or "choose another with --run"
+        raise UserError(f"cannot make the run directory {path}: {error.strerror}; {way_on}") from None
     return path
 
 

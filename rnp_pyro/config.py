@@ -259,7 +259,7 @@ class Config:
             same, or the largest that occurs where that is far less, as in masks of 0 and 1.
         classes: Classes to train and test on, by name, with commas between; default: all.
         classes_out: Classes to leave out, in the same way.
-        run: Directory to write; default: runs/PRESET-DATE-TIME. It must not exist.
+        run: Directory to write, which must not hold a run that has begun; default: runs/PRESET-DATE-TIME-NUMBER.
         seed: Seed of weights, batches and noise.
         init: Run whose trained weights this one starts from, wherever name and shape agree; trees may differ in depth.
         init_parts: Parts to take from there, with commas between, as in train.only; default: all.

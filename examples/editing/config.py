@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from examples.shared.choice import Split
 from rnp_pyro.errors import UserError
@@ -11,7 +12,7 @@ OPTIONS = {
     "replace": ("part", "with_part"),
     "swap": ("part", "with_part", "with_pose"),
     "repose": ("part", "shift", "turn", "scale"),
-    "interpolate": ("part", "steps"),
+    "interpolate": ("part", "steps", "of"),
     "truncate": ("level",),
 }
 """Which options belong to which operation."""
@@ -37,6 +38,8 @@ class EditConfig:
         turn: repose: degrees, clockwise.
         scale: repose: factor of the part's size, above 0.
         steps: interpolate: images from one end to the other, at least 2.
+        of: interpolate: all, every node's program and pose, so that the ends are the two trees; or root, the root's
+            program alone, from which all others are unfolded anew. With --part only that part's program counts.
         level: truncate: level of the nodes that become leaves; 1 cuts the sub-parts off.
         overwrite: Replace files that exist.
         data: Where the run's images are now; default: where they were.
@@ -58,6 +61,7 @@ class EditConfig:
     turn: float = 0.0
     scale: float = 1.0
     steps: int = 9
+    of: Literal["all", "root"] = "all"
     level: int = 1
     overwrite: bool = False
     data: str | None = None
@@ -72,7 +76,7 @@ def check(config: EditConfig) -> str:
     """
     operation = config.operation
     if operation is None or operation not in OPTIONS:
-        raise UserError(f"expected OPERATION to be one of {', '.join(OPTIONS)}, got {operation}")
+        raise UserError(f"expected OPERATION after RUN, one of {', '.join(OPTIONS)}, got {operation or 'none'}")
     defaults = {field.name: field.default for field in fields(EditConfig)}
     for name in sorted({name for names in OPTIONS.values() for name in names} - set(OPTIONS[operation])):
         if getattr(config, name) != defaults[name]:
@@ -80,6 +84,9 @@ def check(config: EditConfig) -> str:
             raise UserError(f"--{name} is for {' and '.join(owners)}, not for {operation}: leave it out")
     if operation in ("replace", "swap", "repose") and config.part is None:
         raise UserError(f"{operation} needs --part: 2 is the second part, 2.3 the third part of the second")
+    for part in (config.part, config.with_part):
+        if part is not None:
+            read_part(part)
     if not 2 <= config.steps <= MOST_STEPS:
         raise UserError(f"--steps must be within 2 to {MOST_STEPS}, got {config.steps}")
     if not 0.01 <= config.scale <= 100:
@@ -94,3 +101,15 @@ def check(config: EditConfig) -> str:
     if operation == "replace" and alone and config.with_part in (None, config.part):
         raise UserError("replace with one image needs --with_part, another part of it; or name a second image")
     return operation
+
+
+def read_part(text: str | None) -> tuple[int, ...]:
+    """Read 2.3 as the steps (1, 2).
+
+    Raises:
+        UserError: If it is no part.
+    """
+    numbers = [] if text is None else text.split(".")
+    if not numbers or not all(number.isascii() and number.isdigit() and 0 < int(number) < 10**6 for number in numbers):
+        raise UserError(f"expected a part such as 2, or 2.3 for the third part of the second, got {text}")
+    return tuple(int(number) - 1 for number in numbers)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 
-from examples.editing.config import EditConfig, check
+from examples.editing.config import EditConfig, check, read_part
 from examples.parsing.parse import parse_images
 from examples.shared.chosen import choose
 from examples.shared.cli import check_files
@@ -21,6 +22,7 @@ from rnp_pyro.figures.printing import PrintedImage, on_paper
 from rnp_pyro.part_tree.edit import (
     Move,
     interpolate,
+    mix,
     move_part,
     name_path,
     program_of,
@@ -85,7 +87,7 @@ def main(config: EditConfig) -> list[Path]:
 
 def replace_part(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
     """Let a part of the first tree run a program of the last."""
-    path, other = _path(config.part), _path(config.with_part or config.part)
+    path, other = _parts(values, config)
     _check_level(values[0], path, values[-1], other)
     changed = replace_program(tree, values[0], path, program_of(values[-1], other))
     title = f"part {name_path(path)} of {names[0]} runs the program of part {name_path(other)} of {names[-1]}"
@@ -94,7 +96,7 @@ def replace_part(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], 
 
 def swap(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
     """Exchange two parts."""
-    path, other = _path(config.part), _path(config.with_part or config.part)
+    path, other = _parts(values, config)
     changed = swap_parts(tree, values[0], values[1], path, other, config.with_pose)
     poses = " with their poses" if config.with_pose else ""
     title = f"part {name_path(path)} of {names[0]} and part {name_path(other)} of {names[1]} swapped{poses}"
@@ -103,7 +105,7 @@ def swap(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: 
 
 def repose(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
     """Move a part in its parent's frame."""
-    path = _path(config.part)
+    path = _part(config.part, values[0])
     level, _ = position(values[0], path)
     rows, columns = values[0].assembly.canvas_sizes[values[0].num_levels - level - 1]
     shift = (2 * config.shift[0] / columns, 2 * config.shift[1] / rows)
@@ -117,10 +119,14 @@ def repose(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config
 
 def interpolate_programs(tree: Tree, values: Sequence[TreeValue], names: Sequence[str], config: EditConfig) -> Edit:
     """Go from one program to the other in equal steps."""
-    path = _path(config.part) if config.part is not None else ()
+    path = _part(config.part, values[0]) if config.part is not None else ()
     weights = torch.linspace(0, 1, config.steps).tolist()
-    changed = [(f"{weight:.2f}", interpolate(tree, values[0], values[1], weight, path)) for weight in weights]
-    whose = f"part {name_path(path)}'s program" if path else "the program"
+    if path:
+        _part(config.part, values[1])
+    whole = config.of == "all" and not path
+    between = partial(mix, tree, *values) if whole else partial(interpolate, tree, *values, path=path)
+    changed = [(f"{weight:.2f}", between(weight=weight)) for weight in weights]
+    whose = "all programs and poses" if whole else f"part {name_path(path)}'s program" if path else "the root's program"
     return Edit(_before(names, values), changed, f"{whose}, from {names[0]}'s to {names[1]}'s")
 
 
@@ -169,12 +175,24 @@ def _check_level(one: TreeValue, path: Place, other: TreeValue, other_path: Plac
         )
 
 
-def _path(text: str | None) -> Place:
-    """Read 2.3 as the steps (1, 2)."""
-    numbers = [] if text is None else text.split(".")
-    if not numbers or not all(number.isascii() and number.isdigit() and 0 < int(number) < 10**6 for number in numbers):
-        raise UserError(f"expected a part such as 2, or 2.3 for the third part of the second, got {text}")
-    return tuple(int(number) - 1 for number in numbers)
+def _parts(values: Sequence[TreeValue], config: EditConfig) -> tuple[Place, Place]:
+    """Read --part of the first tree, and --with_part of the last."""
+    return _part(config.part, values[0]), _part(config.with_part or config.part, values[-1])
+
+
+def _part(text: str | None, value: TreeValue) -> Place:
+    """Read a part of a tree, counted from 1.
+
+    Raises:
+        UserError: If there is no such part.
+    """
+    path, steps = read_part(text), value.assembly.num_steps
+    if len(path) > len(steps) or any(at >= count for at, count in zip(path, steps, strict=False)):
+        allowed = " and ".join(f"1 to {count}" for count in steps)
+        raise UserError(
+            f"there is no part {text}: expected up to {len(steps)} numbers with dots between them, {allowed}"
+        )
+    return path
 
 
 def _write(edit: Edit, paths: Sequence[Path], run: Run, config: EditConfig) -> None:

@@ -134,7 +134,9 @@ def describe(numbers: dict[str, Any], latent_size: int) -> str:
         *(f"  K = {int(size):>{width},}  {_with_error(numbers['nll'][size], errors[size])}" for size in sizes),
         f"PSIS estimate of -log p(x): {_with_error(numbers['nll_psis'], numbers['nll_psis_standard_error'])}",
         f"squared error {numbers['squared_error']:.3f} per image, {numbers['mse']:.5f} per pixel",
-        f"Pareto k-hat: {khat}; above {TRUSTED_KHAT} in {'-' if above is None else f'{above:.1%}'} of images"
+        f"Pareto k-hat: not known; it needs at least {FEWEST} particles, got {numbers['particles']}"
+        if numbers["particles"] < FEWEST
+        else f"Pareto k-hat: {khat}; above {TRUSTED_KHAT} in {'-' if above is None else f'{above:.1%}'} of images"
         + (f", undefined for {undefined:,}" if undefined else ""),
         f"effective sample size: {numbers['ess']:.1f} of {numbers['particles']:,}, mean over images",
         f"active latent dimensions: {_number(numbers['active_dimensions'], 0)} of {latent_size}",

@@ -1,7 +1,7 @@
 """The page's questions, answered by a run. Nothing is kept between them: the page sends its trees back."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,9 @@ from inference.predictive import programs_of, sample_prior
 from rnp_pyro.api.answers import alone, fill_in, seen_by
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.trees import PartTree
-from rnp_pyro.errors import UserError
 from rnp_pyro.figures.colour import PART_COLOURS
-from rnp_pyro.parse import Nodes, Parse
 from rnp_pyro.part_tree.files import tree_from_json
-from rnp_pyro.part_tree.value import TreeValue, decode_patches, select, tree_value
+from rnp_pyro.part_tree.value import select, tree_value
 from rnp_pyro.seeds import check_seed
 
 LARGEST_SEED = 2**31 - 1
@@ -54,6 +52,7 @@ class Player:
         Raises:
             UserError: If what was asked does not fit.
         """
+        asked.check_known(name, FIELDS[name])
         return ANSWERS[name](self, asked)
 
     def observed(self, asked: Asked) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
@@ -129,29 +128,9 @@ def swap(player: Player, asked: Asked) -> Answer:
 def interpolate(player: Player, asked: Asked) -> Answer:
     """Mix two trees: every node's program and pose, or the root's program alone, which is then unfolded."""
     one, other, weight = player.read(asked), player.read(asked, "other"), asked.number("weight", 0, 1)
-    if one.value.leaf_level != other.value.leaf_level:
-        raise UserError("expected two trees of one depth, got one that is cut off above the other's leaves")
     if asked.choice("of", ("all", "root"), "all") == "root":
         return _shown(one.interpolate(other, weight))
-    return _shown(replace(one, value=mix(one, other, weight)))
-
-
-@torch.no_grad()
-def mix(one: PartTree, other: PartTree, weight: float) -> TreeValue:
-    """Mix all nodes of two trees, ``(1 - weight) node + weight node'``; their patches are decoded again.
-
-    Where nodes are random, the root's program alone does not lead back to either tree: the nodes' own latents do.
-    """
-
-    def between(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        return torch.lerp(first, second, weight)
-
-    levels = tuple(
-        Nodes(**{field.name: between(getattr(a, field.name), getattr(b, field.name)) for field in fields(Nodes)})
-        for a, b in zip(one.value.parse.levels, other.value.parse.levels, strict=True)
-    )
-    parsed = Parse(between(one.value.parse.root, other.value.parse.root), levels)
-    return decode_patches(one.tree, replace(one.value, parse=parsed))
+    return _shown(one.mix(other, weight))
 
 
 def sample(player: Player, asked: Asked) -> Answer:
@@ -192,6 +171,18 @@ ANSWERS: dict[str, Callable[[Player, Asked], Answer]] = {
     "complete": complete,
 }
 """What the page can ask for, by the last word of the address."""
+
+
+FIELDS = {
+    "parse": ("ink", "placed"),
+    "sure": ("ink", "placed", "draws", "seed"),
+    "move": ("tree", "part", "right", "down", "turn", "scale"),
+    "swap": ("tree", "other", "part", "other_part", "with_pose"),
+    "interpolate": ("tree", "other", "weight", "of"),
+    "sample": ("temperature", "seed"),
+    "complete": ("ink", "placed", "hidden", "draws", "seed"),
+}
+"""What each question may say; docs/play.md has the table."""
 
 
 def warm_up(player: Player, rounds: int = 3) -> None:

@@ -1,5 +1,6 @@
 """The work of the command ``play``: check, open, warm up, listen."""
 
+import errno
 import socket
 import threading
 import webbrowser
@@ -77,6 +78,11 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(
+                f"expected an address of this machine with --host, got {host}: {error.strerror}; 127.0.0.1 is this "
+                "machine alone, 0.0.0.0 all its addresses"
+            ) from None
         raise UserError(
             f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port, 0 takes a free one"
         ) from None

@@ -35,6 +35,18 @@ class Asked:
 
     fields: Mapping[str, Any]
 
+    def check_known(self, question: str, known: Sequence[str]) -> None:
+        """Refuse fields that a question does not have: a slip would be answered as if it were not there.
+
+        Raises:
+            UserError: There is one.
+        """
+        for name in self.fields:
+            if name not in known:
+                raise UserError(
+                    f"expected fields of {question}, {', '.join(known)}, got {json.dumps(name)[:60]}: leave it out"
+                )
+
     def ink(self) -> Ink:
         """Read the drawing, rows of whole numbers from 0 to 255."""
         rows = self.fields.get("ink")

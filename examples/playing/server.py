@@ -75,6 +75,9 @@ def build_app(player: Player, host: str = "127.0.0.1") -> ASGIApp:
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> JSONResponse:
+        asked = request.url.path.removeprefix("/api/")
+        if error.status_code == 405 and asked in ANSWERS:
+            return refusal(405, f"expected POST for {asked}, got {request.method}: use POST, with a JSON object")
         return refusal(error.status_code, str(error.detail))
 
     return Guard(app, host)

@@ -35,6 +35,9 @@ MOST = 10_000
 SHOWN = 8
 """Different completions in a figure."""
 
+LEAST_SHOWN = 0.001
+"""Smallest weight that a figure writes as a number."""
+
 HIDDEN = 0.25
 """How much of its light a hidden pixel loses in a figure."""
 
@@ -50,11 +53,13 @@ def main(config: SampleConfig) -> list[Path]:
     """
     _check(config)
     run = open_trained(Path(config.run), data=config.data, data_dir=config.data_dir)
+    shape = run.image_shape
+    seen = torch.ones(shape, dtype=torch.bool) if config.mask is None else seen_pixels(config.mask, shape)
     name = "completions" if config.given or config.index else "samples"
     out = output_folder(config.run, "samples", config.out)
     paths = [out / f"{name}.png", out / f"{name}.npz"]
     check_files(paths, config.overwrite)
-    figure, arrays = _complete(run, config) if name == "completions" else _sample(run, config)
+    figure, arrays = _complete(run, config, seen) if name == "completions" else _sample(run, config)
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         figures.save(figure, paths[0])
@@ -80,10 +85,8 @@ def _sample(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]]:
     return figures.prior_samples(drawn.mean[:SHOWN_SAMPLES], _parts(run, drawn)), _arrays(drawn)
 
 
-def _complete(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]]:
+def _complete(run: Run, config: SampleConfig, seen: Bool[Tensor, "C H W"]) -> tuple[Figure, dict[str, Tensor]]:
     """Sample given images."""
-    shape = run.image_shape
-    seen = torch.ones(shape, dtype=torch.bool) if config.mask is None else seen_pixels(config.mask, shape)
     chosen = choose(run, config.index, config.given, config.split, config.as_is)
     chosen.tell()
     search = Search(config.particles, config.rounds if config.mask is not None else 0, seed=config.seed)
@@ -103,7 +106,7 @@ def _complete(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]
     rows: list[figures.Row] = []
     by_image: list[dict[str, Tensor]] = []
     for at, name in enumerate(chosen.names):
-        drawn = programs_of(run.pair.model, {site: value[:, at] for site, value in latents.items()}, shape)
+        drawn = programs_of(run.pair.model, {site: value[:, at] for site, value in latents.items()}, run.image_shape)
         by_image.append(_arrays(drawn))
         different = _different(resampled[:, at])
         line = (
@@ -112,7 +115,8 @@ def _complete(run: Run, config: SampleConfig) -> tuple[Figure, dict[str, Tensor]
         )
         print(line)
         share = weighed.smoothed[resampled[different, at], at].exp()
-        rows += _rows(run, chosen, at, seen, weighed.mean[at], drawn, different[:SHOWN], share, line)
+        title = f"{line}; below, the particles' smoothed weights"
+        rows += _rows(run, chosen, at, seen, weighed.mean[at], drawn, different[:SHOWN], share, title)
     for name in by_image[0]:
         arrays[name] = torch.stack([one[name] for one in by_image])
     return figures.panels(rows), arrays
@@ -154,7 +158,9 @@ def _rows(
     ]
     latents = {site: value[places] for site, value in drawn.latents.items()}
     shown = programs_of(run.pair.model, latents, run.image_shape)
-    captions = [f"{100 * weight:.1f} %" for weight in share.tolist()]
+    captions = [
+        f"{100 * one:.1f} %" if one >= LEAST_SHOWN else f"< {100 * LEAST_SHOWN:.1f} %" for one in share.tolist()
+    ]
     draws = zip(captions, on_paper(shown.mean), strict=False)
     rows = [figures.Row([*panels, *(figures.Panel(caption, pixels) for caption, pixels in draws)], title)]
     parts = _parts(run, shown)

@@ -91,12 +91,16 @@ def seen_by(mask: Any, image_shape: tuple[int, int, int]) -> Bool[Tensor, "C H W
     """
     if isinstance(mask, str):
         return seen_pixels(mask, image_shape)
-    hidden = torch.as_tensor(np.asarray(mask.cpu() if isinstance(mask, torch.Tensor) else mask))
-    if hidden.dtype != torch.bool or hidden.shape not in (image_shape[1:], image_shape):
+    if isinstance(mask, list | tuple) and len(mask) == 4 and all(type(number) is int for number in mask):
+        return seen_pixels(",".join(map(str, mask)), image_shape)
+    hidden = np.asarray(mask.cpu() if isinstance(mask, torch.Tensor) else mask)
+    if hidden.dtype != np.bool_ or hidden.shape not in (image_shape[1:], image_shape):
+        each = hidden.dtype == np.bool_ and hidden.shape[-2:] == image_shape[1:]
         raise UserError(
-            f"expected a mask of bool {list(image_shape[1:])}, true where pixels are hidden, got {hidden.dtype} "
-            f"{list(hidden.shape)}"
+            f"expected left, right, top, bottom, a rectangle (LEFT, TOP, WIDTH, HEIGHT) in pixels, or a mask of bool "
+            f"{list(image_shape[1:])}, true where pixels are hidden, got {hidden.dtype} {list(hidden.shape)}"
+            + (": one mask serves all images, so complete those of another mask in another call" if each else "")
         )
     if not hidden.any() or hidden.all():
         raise UserError("expected a mask that hides some of the image and not all of it")
-    return ~hidden.expand(image_shape)
+    return ~torch.as_tensor(hidden).expand(image_shape)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnp_pyro.api.record import DataRecord, differences, read_record, record_of, was_trained_on, write_record
+from rnp_pyro.api.whereabouts import BY_PATH, whole_data
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, load_images
 from rnp_pyro.data.classes import choose_classes
@@ -47,10 +48,13 @@ def load_data(config: Config, data: str | None = None, data_dir: str | None = No
         )
         return choose_classes(loaded, config.classes, config.classes_out)
     except UserError as error:
-        if not trained or data is not None or not config.data.startswith("folder:"):
+        if not trained or data is not None or not config.data.startswith(BY_PATH):
             raise
+        whole, kind = whole_data(config.data), config.data.split(":")[0]
+        tried = "" if whole == config.data else f" (looked for in {whole.removeprefix(f'{kind}:')})"
         raise UserError(
-            f"{error}; if the run's images have moved, say where they are with --data folder:PATH"
+            f"{error}{tried}; if the run's images have moved, say where they are with --data {kind}:"
+            f"{'PATH' if kind == 'folder' else 'FILE'}"
         ) from None
 
 

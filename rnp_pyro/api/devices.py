@@ -9,6 +9,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from rnp_pyro.config import FabricConfig
 from rnp_pyro.errors import UserError
+from rnp_pyro.messages import one_line
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 """Those of Fabric's that train here; the others narrow weights as well."""
@@ -48,7 +49,11 @@ def launch(config: FabricConfig) -> Fabric:
         )
     except (KeyError, ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
         advice = SRUN if "SLURM_NTASKS" in os.environ else ""
-        raise UserError(f"--fabric: {error}{advice}") from None
+        came = f"accelerator {config.accelerator}, devices {config.devices}, strategy {config.strategy}"
+        raise UserError(
+            f"expected devices that this machine has, got {came} ({one_line(error)}): take accelerator auto or cpu"
+            f"{'' if str(config.devices) in ('auto', '1') else ' and devices auto'}{advice}"
+        ) from None
     if fabric.device.type == "mps" and config.precision == "64-true":
         raise UserError("--fabric.precision: MPS has no 64-true: expected 32-true, or --fabric.accelerator cpu")
     fabric.launch()

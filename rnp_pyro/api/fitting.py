@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from jsonargparse import ArgumentError
 from rnp_pyro.api.arrays import named_arrays
 from rnp_pyro.api.data import IN_MEMORY, load_data
 from rnp_pyro.api.opening import hash_weights
+from rnp_pyro.api.pair import BuildGuide, build_pair
 from rnp_pyro.api.plain_errors import plain
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config, setting_names
 from rnp_pyro.api.training import train_run
-from rnp_pyro.checkpoint import WEIGHTS
+from rnp_pyro.checkpoint import WEIGHTS, is_unbegun
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData, images_from_arrays
 from rnp_pyro.errors import UserError
@@ -53,7 +55,7 @@ def fit(
     steps: int | None = None,
     epochs: float | None = None,
     seed: int | None = None,
-    guide: str | Mapping[str, Any] | None = None,
+    guide: str | Mapping[str, Any] | BuildGuide | None = None,
     model: str | Mapping[str, Any] | None = None,
     progress: bool = True,
     **settings: Any,
@@ -80,7 +82,9 @@ def fit(
         steps: Steps to train, in place of minutes; a step takes one batch (``train={"batch_size": ...}``).
         epochs: Passes through the training images, in place of minutes.
         seed: Of weights, batches and noise, a whole number from 0 on; default: 0.
-        guide: Its name (``"ladder"``, ``"resnet"``, ``"full_rank"``, ``"flow"``), or its settings as a dictionary.
+        guide: Its name (``"ladder"``, ``"resnet"``, ``"full_rank"``, ``"flow"``), its settings as a dictionary,
+            or a function that builds one of your own, ``build(config, decoder)``, which returns a ``PyroModule``
+            (docs/guides.md). The run with it stays in memory.
         model: Its name (``"rnp"``, or ``"vae"`` for the flat baseline), or its settings as a dictionary.
         progress: Show a bar, in a terminal or a notebook.
         **settings: Any others by the command line's names, in groups, ``train={"batch_size": 32}``, or with dots,
@@ -96,9 +100,12 @@ def fit(
     """
     shortcuts = {"train.minutes": minutes, "train.steps": steps, "train.epochs": epochs, "seed": seed}
     given = {name: value for name, value in shortcuts.items() if value is not None}
-    for group, choice in (("guide", guide), ("model", model)):
+    if isinstance(images, torch.Tensor) and images.is_meta:
+        raise UserError("expected images with numbers in them, got a tensor on the meta device, which has none")
+    own = _builder(guide)
+    for group, choice in (("guide", None if own else guide), ("model", model)):
         if choice is not None:
-            settings[group] = {"name": choice} if isinstance(choice, str) else choice
+            settings[group] = _group(group, choice)
     pairs = [*given.items(), *_flat(settings)]
     named = dict(pairs)
     for name in named:
@@ -111,7 +118,14 @@ def fit(
     if "fabric.devices" not in named:
         config = replace(config, fabric=replace(config.fabric, devices=1))
     config = replace(config, data=data.name, run=None if out is None else str(out))
-    trained = train_run(config, data, None if out is None else Path(out), silent=not progress)
+    if out is not None and Path(out).exists() and not is_unbegun(Path(out)):
+        raise UserError(
+            f"{out} exists: expected a new folder as out=; name another, or go on with the run in it by rnp train "
+            f"--resume {out}"
+        )
+    trained = train_run(
+        config, data, None if out is None else Path(out), silent=not progress, build=partial(build_pair, own=own)
+    )
     if trained.terminated:
         raise SystemExit(trained.exit_status)
     for line in trained.unwritten:
@@ -127,6 +141,27 @@ def fit(
     written = trained.path is not None and (trained.path / WEIGHTS).is_file()
     weights = hash_weights(trained.path) if trained.path is not None and written else None
     return Run(trained.config, trained.record, trained.pair, trained.path, weights_hash=weights)
+
+
+def _builder(guide: Any) -> BuildGuide | None:
+    """Return what builds a guide of the user's own; None for one that settings name."""
+    if isinstance(guide, torch.nn.Module):
+        raise UserError(
+            f"expected guide= to be what builds a guide, got a {type(guide).__name__} that is built: give a function "
+            "build(config, decoder) that returns it, or train first and then take run.with_guide(guide)"
+        )
+    own: Any = guide
+    return own if callable(guide) else None
+
+
+def _group(name: str, choice: Any) -> Mapping[str, Any]:
+    """Return a group's settings, of which the name may stand for all."""
+    if isinstance(choice, str):
+        return {"name": choice}
+    if isinstance(choice, Mapping):
+        return choice
+    own = ", or a function build(config, decoder)" if name == "guide" else ""
+    raise UserError(f"expected a name or a dictionary of settings{own} as {name}=, got {type(choice).__name__}")
 
 
 def make_config(values: Mapping[str, Any], preset: str | None = None) -> Config:

@@ -12,6 +12,7 @@ from inference.training.schedule import Progress
 from rnp_pyro.api.opening import read_settings
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.api.record import differences, read_record
+from rnp_pyro.api.whereabouts import with_whole_paths
 from rnp_pyro.checkpoint import (
     CHECKPOINT,
     CHECKPOINT_BEFORE,
@@ -127,7 +128,7 @@ def check_unchanged(path: Path, data: ImageData) -> None:
 
 def check_same_parts(path: Path, config: Config) -> None:
     """Refuse to go on with other parts: the optimizer's state is that of those which the run trains."""
-    before = read_settings(path)
+    before = with_whole_paths(read_settings(path))
     for option, was, now in (
         ("--train.only", before.train.only, config.train.only),
         ("--train.freeze", before.train.freeze, config.train.freeze),

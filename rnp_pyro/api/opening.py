@@ -1,6 +1,7 @@
 """Open a run's folder."""
 
 import hashlib
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from jsonargparse import ArgumentError
 
 from rnp_pyro.api.data import record_for
 from rnp_pyro.api.extras import hub
-from rnp_pyro.api.pair import Builder, build_pair
+from rnp_pyro.api.pair import Builder, build_pair, check_registered
 from rnp_pyro.api.run import Run
 from rnp_pyro.api.settings import config_parser, parse_config
 from rnp_pyro.build import weights_to_come
@@ -34,6 +35,8 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
     Returns:
         The run, on the CPU. It knows the shape, classes and scale of its images by ``data.json`` in its folder.
     """
+    if not isinstance(path, str | PathLike):
+        raise UserError(f"expected the folder of a run, or pretrained:NAME, got {type(path).__name__}")
     folder = open_run(Path(path))
     config = read_settings(folder)
     weights = folder / WEIGHTS
@@ -42,6 +45,7 @@ def load(path: str | Path, *, data: str | None = None, data_dir: str | None = No
             f"expected trained weights in {weights}, found none: training has not ended; go on with "
             f"python -m examples.train_svi --resume {folder}"
         )
+    check_registered(config.guide.name)
     record = record_for(folder, config, data, data_dir)
     pair = build(weights_to_come(config), record.image_shape)
     load_weights(pair.modules, weights)
@@ -59,7 +63,7 @@ def from_pretrained(name: str | Path, **options: Any) -> Run:
     Raises:
         UserError: If huggingface_hub is not installed, or it is not a run.
     """
-    if is_pretrained(name) or Path(name).is_dir():
+    if not isinstance(name, str | PathLike) or is_pretrained(name) or Path(name).is_dir():
         return load(name)
     return hub().HubRun.from_pretrained(name, **options).run
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from pyro.nn import PyroModule
@@ -17,10 +18,11 @@ from inference.training.task import Weights
 from models import MODELS
 from models.likelihood import observes_binary
 from models.prior import PRIORS
-from rnp_pyro.config import Config
+from rnp_pyro.config import Config, GuideConfig
 from rnp_pyro.data import binarise, binarise_fixed, to_unit
 from rnp_pyro.errors import UserError
 from rnp_pyro.limits import check_limits
+from rnp_pyro.messages import one_line
 from rnp_pyro.seeds import check_seed
 from rnp_pyro.shapes import ByteImages, Canvas
 
@@ -63,7 +65,8 @@ class Pair:
         if self.own_guide:
             raise UserError(
                 "the run has a guide of your own, which its settings cannot name: keep its weights with torch.save("
-                "guide.state_dict(), FILE), or add it to GUIDES as CONTRIBUTING.md says and train it by its name"
+                'guide.state_dict(), FILE), or register it, from guides import GUIDES; GUIDES["mine"] = build, and '
+                'train it by that name, guide="mine"'
             )
 
     @property
@@ -82,16 +85,20 @@ class Pair:
         return binarise_fixed(unit, seed, torch.arange(len(images))) if self.binary else unit
 
 
+BuildGuide = Callable[[GuideConfig, Any], PyroModule]
+"""What builds a guide, as the entries of ``GUIDES``: from its settings and the model's ``decoder``."""
+
 Builder = Callable[[Config, tuple[int, int, int]], Pair]
 """From a run's settings and the images' channels, rows and columns to model and guide."""
 
 
-def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
+def build_pair(config: Config, image_shape: tuple[int, int, int], own: BuildGuide | None = None) -> Pair:
     """Build model and guide, their weights a function of the seed; the global generators are put back.
 
     Args:
         config: The run's settings.
         image_shape: Channels, rows and columns of the images.
+        own: What builds a guide that the settings cannot name, in place of theirs.
 
     Raises:
         UserError: If a name is unknown, or settings do not fit.
@@ -114,10 +121,39 @@ def build_pair(config: Config, image_shape: tuple[int, int, int]) -> Pair:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = MODELS[config.model.name](config.model, image_shape)
-        guide = GUIDES[config.guide.name](config.guide, model.decoder)
+        guide = GUIDES[config.guide.name](config.guide, model.decoder) if own is None else _built(own, config, model)
         for part in parts:
             check_pair(model, guide, image_shape, part.objective)
-    return Pair(model, guide, refinement, observes_binary(config.model, image_shape), config.seed)
+    binary = observes_binary(config.model, image_shape)
+    return Pair(model, guide, refinement, binary, config.seed, own_guide=own is not None)
+
+
+def check_registered(name: str) -> None:
+    """Refuse to open a run whose guide is none of the table's, and say how it gets there.
+
+    Raises:
+        UserError: It is none.
+    """
+    if name not in GUIDES and name not in AUTO_GUIDES:
+        raise UserError(
+            f"the run's guide is {name}, which is not registered: before opening it in Python, add what builds it, "
+            f'from guides import GUIDES; GUIDES["{name}"] = build'
+        )
+
+
+def _built(own: BuildGuide, config: Config, model: PyroModule) -> PyroModule:
+    """Build a guide of the user's own; whatever is raised becomes one line."""
+    try:
+        return own(config.guide, model.decoder)
+    except UserError:
+        raise
+    except Exception as error:
+        name = getattr(own, "__name__", type(own).__name__)
+        raise UserError(
+            f"expected guide= to build a guide as build(config, decoder), got {name}, which fails: "
+            f"{one_line(error)}; wrap what takes other arguments, such as guide=lambda config, decoder: "
+            "MyGuide(decoder)"
+        ) from error
 
 
 def _check_name(option: str, name: str, table: dict) -> None:

@@ -13,6 +13,9 @@ BACKEND_VARIABLE = "MPLBACKEND"
 OURS = ("models", "guides", "flows", "inference")
 """Packages beside ``rnp_pyro`` whose names a user's own files may have, too."""
 
+WAYS_AROUND = ", or leave its folder out of Python's path: commands as rnp VERB, scripts as python -P SCRIPT"
+"""How what hides a package is passed by, where Python itself put its folder first."""
+
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,9 +28,14 @@ def check_packages() -> None:
     for name in OURS:
         found = _place(name)
         if found is not None and found.parent != _ROOT:
-            raise UserError(
-                f"{found} hides the package {name} that rnp_pyro needs: rename it, or start from another folder"
-            )
+            raise UserError(f"{found} hides the package {name} that rnp_pyro needs: rename it{_ways_around(found)}")
+
+
+def _ways_around(found: Path) -> str:
+    """Return how the folder of a file is left out of Python's path, where Python itself put it there."""
+    if sys.flags.safe_path or not sys.path or found.parent != Path(sys.path[0]).resolve():
+        return ""
+    return WAYS_AROUND
 
 
 def _place(name: str) -> Path | None:

@@ -8,11 +8,14 @@ WORDS = {
     "str": "text",
     "bool": "true or false",
     "NoneType": "null",
-    "tuple": "a list such as [1, 2]",
-    "list": "a list such as [1, 2]",
-    "Sequence": "a list such as [1, 2]",
+    "tuple": "a list in quotes such as '[1, 2]'",
+    "list": "a list in quotes such as '[1, 2]'",
+    "Sequence": "a list in quotes such as '[1, 2]'",
 }
 """How types are called."""
+
+POSITIONALS = ("run", "name", "figure", "operation", "baseline")
+"""Arguments of commands that are written without their names, in capitals in the help."""
 
 
 def plain(message: str) -> str:
@@ -36,7 +39,14 @@ def plain(message: str) -> str:
         option, kinds, rest = union.groups()
         expected, value = " or ".join(_name(kind) for kind in _types(kinds)), rest.split("Given value: ")[-1]
         return f"{option} expected {expected}, got {value}"
+    missing = re.fullmatch(r"the following arguments are required: (.*)", message)
+    if missing:
+        return f"expected {' and '.join(_as_in_help(name) for name in missing[1].split(', '))}, got none"
     return message
+
+
+def _as_in_help(name: str) -> str:
+    return name.upper() if name in POSITIONALS else f"--{name.lstrip('-')}"
 
 
 def _types(kinds: str) -> list[str]:

@@ -1,6 +1,5 @@
 """A trained run, opened: what it was trained with, its model and guide, and what can be done with them."""
 
-import shutil
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,19 +13,18 @@ from inference.completion.fillings import Search
 from inference.pairing import check_pair
 from inference.predictive import sample_prior
 from rnp_pyro.api.answers import alone, bound_evidence, fill_in, seen_by
-from rnp_pyro.api.card import CARD, model_card
 from rnp_pyro.api.data import IN_MEMORY, as_trained, load_data
 from rnp_pyro.api.encoding import encode
 from rnp_pyro.api.extras import hub
 from rnp_pyro.api.given import Given, as_observed, given
 from rnp_pyro.api.pair import Pair
-from rnp_pyro.api.record import DataRecord, write_record
+from rnp_pyro.api.record import DataRecord
 from rnp_pyro.api.report import draw_parts, mean_parse
 from rnp_pyro.api.results import Completions, Evaluation, Samples
 from rnp_pyro.api.rows import rows_of
-from rnp_pyro.api.settings import write_settings
+from rnp_pyro.api.saving import write_run
 from rnp_pyro.api.trees import PartTree, PartTrees
-from rnp_pyro.checkpoint import CONFIG, SUMMARY, WEIGHTS, create_run, save_weights, write_text
+from rnp_pyro.checkpoint import create_run
 from rnp_pyro.config import Config
 from rnp_pyro.data import ImageData
 from rnp_pyro.errors import UserError
@@ -34,7 +32,6 @@ from rnp_pyro.part_tree.value import select, tree_value
 from rnp_pyro.pretrained import name_of
 from rnp_pyro.seeds import check_count, check_seed
 from rnp_pyro.tree import Tree
-from rnp_pyro.writing import writing
 
 
 @dataclass(frozen=True)
@@ -97,9 +94,12 @@ class Run:
         """
         if self.path is None and self.record.name == IN_MEMORY:
             raise UserError(
-                "the run was trained on an array, which it does not keep: pass images, run.evaluate(images)"
+                "the run was trained on an array, which it does not keep: give your images where it asks for its own, "
+                "as in run.evaluate(images), or train on a data set by name, which run.data finds again"
             )
         data = load_data(self.config, self.data_now, self.data_dir_now)
+        if self.data_now is None:  # by the name that the user gave it, and not by the whole path
+            data = replace(data, name=self.record.name)
         return as_trained(self.record, data, named=self.data_now is not None)
 
     @property
@@ -214,8 +214,8 @@ class Run:
 
         Args:
             images: Whole images; what is hidden of them is not looked at.
-            mask: What is hidden: left, right, top or bottom (a half), LEFT,TOP,WIDTH,HEIGHT in pixels, or an array of
-                bool [H,W] that is true where pixels are hidden.
+            mask: What is hidden: left, right, top or bottom (a half), LEFT,TOP,WIDTH,HEIGHT in pixels as a text or as
+                four numbers, or an array of bool [H,W] that is true where pixels are hidden.
             num: Draws for each image, at least 1.
             particles: Particles that are weighed for each image in each round, at least 1.
             rounds: Times that hidden pixels are filled in from the best particles, at least 0.
@@ -234,6 +234,8 @@ class Run:
     def save(self, path: str | Path, half: bool = False) -> Path:
         """Write the run and a model card into a new folder, from which it opens anywhere without its images.
 
+        Of whole paths in its settings it keeps the last name alone: nothing in it tells of this machine.
+
         Args:
             path: The folder.
             half: Keep weights in half precision: half the size.
@@ -242,7 +244,7 @@ class Run:
             UserError: If the folder exists or cannot be written to.
         """
         self.pair.check_nameable()
-        return self.write(create_run(Path(path)), half)
+        return self.write(create_run(Path(path), "name another, or take it away first"), half)
 
     def write(self, folder: Path, half: bool = False) -> Path:
         """Write the run and a model card into a folder that exists; files of these names are replaced.
@@ -250,14 +252,7 @@ class Run:
         Raises:
             UserError: If the folder cannot be written to.
         """
-        self.pair.check_nameable()
-        with writing(folder):
-            write_settings(replace(self.config, run=None), folder / CONFIG)
-            write_record(self.record, folder)
-            save_weights(self.pair.modules, folder / WEIGHTS, half)
-            write_text(folder / CARD, model_card(self.config, self.record, self.path, half))
-            if self.path is not None and (self.path / SUMMARY).is_file():
-                shutil.copyfile(self.path / SUMMARY, folder / SUMMARY)
+        write_run(self.config, self.record, self.pair, self.path, folder, half)
         return folder
 
     def save_pretrained(self, path: str | Path, half: bool = False) -> Path:
@@ -285,9 +280,10 @@ class Run:
     def __repr__(self) -> str:
         channels, rows, columns = self.image_shape
         kind = "colour" if channels == 3 else "grey"
+        guide = type(self.pair.amortized).__name__ if self.pair.own_guide else self.config.guide.name
         where = "in memory" if self.path is None else f"in {self.name}"
         return (
-            f"<run of {self.config.model.name} with guide {self.config.guide.name}, trained on "
+            f"<run of {self.config.model.name} with guide {guide}, trained on "
             f"{self.record.num_images['train']} {kind} images of {rows}x{columns} pixels ({self.record.name}), {where}>"
         )
 

@@ -67,6 +67,22 @@ def config_parser(command: str, description: str) -> ArgumentParser:
     return parser
 
 
+def show_preset(parser: ArgumentParser, arguments: Sequence[str]) -> None:
+    """Let the help show the values that hold where no option is given: those of the preset.
+
+    Args:
+        parser: Made by :func:`config_parser`.
+        arguments: The command line, which may name another preset.
+
+    Raises:
+        UserError: If there is no such preset.
+    """
+    preset = take_option("--preset", arguments)[0] or DEFAULT_PRESET
+    config = parse_config(config_parser("train_svi", ""), [f"--preset={preset}"])[0]
+    parser.set_defaults({name: attrgetter(name)(config) for name in setting_names()})
+    parser.description = f"{parser.description} Defaults are those of the preset {preset}."
+
+
 def parse_config(
     parser: ArgumentParser, arguments: Sequence[str], base: Path | None = None
 ) -> tuple[Config, str, Namespace]:

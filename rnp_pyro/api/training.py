@@ -33,6 +33,7 @@ from rnp_pyro.api.pair import Builder, Pair, build_pair
 from rnp_pyro.api.record import DataRecord, record_of, write_record
 from rnp_pyro.api.report import draw_figures, measure, summary
 from rnp_pyro.api.settings import check_writable, write_settings
+from rnp_pyro.api.whereabouts import with_whole_paths
 from rnp_pyro.build import start_like, weights_to_come
 from rnp_pyro.checkpoint import (
     CONFIG,
@@ -118,6 +119,7 @@ def train_run(
     Raises:
         UserError: If anything does not fit; nothing is written then, unless training itself went wrong.
     """
+    config = with_whole_paths(config)
     check_writable(config)
     check_limits(config)
     check_schedule(config.train)
@@ -125,6 +127,8 @@ def train_run(
     begun = resume and path is not None and has_begun(path)
     config = config if begun else start_like(config, data.train)
     pair = build(weights_to_come(config) if begun else config, data.image_shape)
+    if path is not None:
+        pair.check_nameable()
     started = None if begun else _start(config, pair)
     check_parts(config.train, pair.model, pair.amortized)
     progress = make_progress(config.train, len(data.train), recorded)

@@ -16,7 +16,7 @@ from rnp_pyro.figures.printing import on_paper
 from rnp_pyro.part_tree import edit
 from rnp_pyro.part_tree.files import save_tree, tree_to_json
 from rnp_pyro.part_tree.graph import to_networkx
-from rnp_pyro.part_tree.value import TreeValue
+from rnp_pyro.part_tree.value import TreeValue, steps_of
 from rnp_pyro.shapes import Float, Tensor
 from rnp_pyro.tree import Tree
 from rnp_pyro.writing import writing
@@ -111,7 +111,7 @@ class PartTree:
         Raises:
             UserError: If there is no such part, or a number is not finite.
         """
-        return self._changed(edit.move_part(self.value, tuple(part), edit.Move(shift, turn, scale)))
+        return self._changed(edit.move_part(self.value, steps_of(part), edit.Move(shift, turn, scale)))
 
     @torch.no_grad()
     def replace(self, part: Sequence[int], other: "PartTree", other_part: Sequence[int] | None = None) -> "PartTree":
@@ -125,12 +125,11 @@ class PartTree:
         Raises:
             UserError: If there is no such part, the two are not of one level, or the trees not of one run.
         """
-        path, given = tuple(part), tuple(part if other_part is None else other_part)
+        path, given = steps_of(part), steps_of(part if other_part is None else other_part)
         self._check_alike(other)
         if len(path) != len(given):
             raise UserError(
-                f"expected two parts of one level, got {edit.name_path(path)} and {edit.name_path(given)}: name as "
-                "many steps for both"
+                f"expected two parts of one level, got {list(path)} and {list(given)}: name as many steps for both"
             )
         return self._changed(edit.replace_program(self.tree, self.value, path, edit.program_of(other.value, given)))
 
@@ -150,8 +149,8 @@ class PartTree:
             UserError: If there is no such part, the two are not of one level, or the trees not of one run.
         """
         self._check_alike(other)
-        given = None if other_part is None else tuple(other_part)
-        one, two = edit.swap_parts(self.tree, self.value, other.value, tuple(part), given, with_pose)
+        given = None if other_part is None else steps_of(other_part)
+        one, two = edit.swap_parts(self.tree, self.value, other.value, steps_of(part), given, with_pose)
         return self._changed(one), other._changed(two)
 
     @torch.no_grad()
@@ -167,7 +166,24 @@ class PartTree:
             UserError: If there is no such part, the weight is not finite, or the trees are not of one run.
         """
         self._check_alike(other)
-        return self._changed(edit.interpolate(self.tree, self.value, other.value, weight, tuple(part)))
+        return self._changed(edit.interpolate(self.tree, self.value, other.value, weight, steps_of(part)))
+
+    @torch.no_grad()
+    def mix(self, other: "PartTree", weight: float) -> "PartTree":
+        """Mix the programs and poses of all nodes of two trees: at 0 it draws this tree, at 1 the other.
+
+        Where nodes are random (``--model.node_latents``), :meth:`interpolate` ends at what the root's programs unfold
+        into, and not at the trees.
+
+        Args:
+            other: A tree of the same run.
+            weight: Of the other; beyond 0 and 1, the line goes on.
+
+        Raises:
+            UserError: If the weight is not finite, or the trees are not of one run.
+        """
+        self._check_alike(other)
+        return self._changed(edit.mix(self.tree, self.value, other.value, weight))
 
     @torch.no_grad()
     def truncate(self, level: int) -> "PartTree":
@@ -193,6 +209,8 @@ class PartTree:
         return replace(self, value=value, image=None)
 
     def _check_alike(self, other: "PartTree") -> None:
+        if not isinstance(other, PartTree):
+            raise UserError(f"expected another tree, such as run.parse(images)[1], got {type(other).__name__}")
         if other.tree is not self.tree:
             raise UserError("expected two trees of one run: another run's programs mean nothing to its networks")
 
@@ -227,6 +245,22 @@ class PartTrees(Sequence[PartTree]):
     def to_networkx(self) -> list[Any]:
         """Return each tree as a ``networkx.DiGraph``."""
         return [one.to_networkx() for one in self.trees]
+
+    def save(self, path: str | Path, patches: bool = True) -> Path:
+        """Write the trees as ``tree-0.json``, ``tree-1.json``, ... into a folder, which is made if need be.
+
+        Args:
+            path: The folder; older files of these names are replaced.
+            patches: With the nodes' patches, with which they can be drawn without the run; three times the size.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        with writing(path):
+            Path(path).mkdir(parents=True, exist_ok=True)
+        for at, one in enumerate(self.trees):
+            one.save(Path(path) / f"tree-{at}.json", patches)
+        return Path(path)
 
     def __repr__(self) -> str:
         return f"<{len(self)} trees{': ' + repr(self.trees[0])[1:-1] + ', ...' if self.trees else ''}>"

@@ -117,5 +117,5 @@ def _fetch(idx_set: IdxSet, folder: Path) -> dict[str, Path]:
     raise UserError(
         f"{idx_set.name}: expected {files} in {str(folder)!r}, got neither, nor could they be downloaded into it "
         f"({reason}): get the files from {idx_set.origin} and put them there, name their folder by --data_dir or "
-        f"${DATA_VARIABLE}, or take mnist-sample, which needs no download"
+        f"${DATA_VARIABLE}, or take --data mnist-sample, which needs no download"
     )

@@ -38,11 +38,11 @@ class Move:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.shift, Sequence) or isinstance(self.shift, str) or len(self.shift) != 2:
+            raise UserError(f"shift must be two numbers, to the right and down, got {self.shift}")
         for name, numbers in (("shift", self.shift), ("turn", (self.turn,))):
             if not all(isinstance(one, int | float) and isfinite(one) for one in numbers):
                 raise UserError(f"{name} must be finite, got {getattr(self, name)}")
-        if len(self.shift) != 2:
-            raise UserError(f"shift must be two numbers, to the right and down, got {self.shift}")
         if not isinstance(self.scale, int | float) or not 0 < self.scale < inf:
             raise UserError(f"scale must be above 0 and finite, got {self.scale}")
 
@@ -97,7 +97,7 @@ def swap_parts(
     other_level, other_place = position(other, other_path)
     if level != other_level or one.leaf_level != other.leaf_level:
         raise UserError(
-            f"parts of one level can be swapped, got {name_path(path)} of level {level} and {name_path(other_path)} of "
+            f"parts of one level can be swapped, got {list(path)} of level {level} and {list(other_path)} of "
             f"level {other_level}: give two paths of one length"
         )
     names = ("z", "action", "pose") if with_pose else ("z",)
@@ -143,9 +143,46 @@ def interpolate(tree: Tree, one: TreeValue, other: TreeValue, weight: float, pat
         weight: Usually in [0, 1]; beyond, the line goes on.
         path: Whose program; by default the root's, the whole image.
     """
-    if not isfinite(weight):
-        raise UserError(f"weight must be finite, got {weight}")
+    check_weight(weight)
     return replace_program(tree, one, path, torch.lerp(program_of(one, path), program_of(other, path), weight))
+
+
+def mix(tree: Tree, one: TreeValue, other: TreeValue, weight: float) -> TreeValue:
+    """Mix all nodes of two trees, ``(1 - weight) node + weight node'``; their patches are decoded again.
+
+    Where nodes are random, the root's program alone does not lead back to either tree: the nodes' own latents do.
+
+    Args:
+        tree: What decodes patches.
+        one: The tree at weight 0.
+        other: The tree at weight 1, cut off at the same level.
+        weight: Usually in [0, 1]; beyond, the line goes on.
+
+    Raises:
+        UserError: If the weight is not finite, or one tree is cut off above the other's leaves.
+    """
+    check_weight(weight)
+    if one.leaf_level != other.leaf_level:
+        raise UserError("expected two trees of one depth, got one that is cut off above the other's leaves")
+
+    def between(first: Tensor, second: Tensor) -> Tensor:
+        return torch.lerp(first, second, weight)
+
+    levels = tuple(
+        Nodes(**{field.name: between(getattr(a, field.name), getattr(b, field.name)) for field in fields(Nodes)})
+        for a, b in zip(one.parse.levels, other.parse.levels, strict=True)
+    )
+    return decode_patches(tree, replace(one, parse=Parse(between(one.parse.root, other.parse.root), levels)))
+
+
+def check_weight(weight: float) -> None:
+    """Refuse a weight that is no finite number.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not isinstance(weight, int | float) or not isfinite(weight):
+        raise UserError(f"weight must be a finite number, got {weight!r}")
 
 
 def truncate(value: TreeValue, level: int) -> TreeValue:
@@ -154,7 +191,7 @@ def truncate(value: TreeValue, level: int) -> TreeValue:
     Raises:
         UserError: If the tree has no such level to cut at.
     """
-    if not value.leaf_level <= level < value.num_levels:
+    if not isinstance(level, int) or not value.leaf_level <= level < value.num_levels:
         raise UserError(
             f"expected a level within {value.leaf_level} to {value.num_levels - 1} to cut the tree off at, got {level}"
         )

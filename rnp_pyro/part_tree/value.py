@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from operator import index
+from typing import Any
 
 from rnp_pyro.errors import UserError
 from rnp_pyro.fold import Assembly, PastedChildren, fold, pasted_children
@@ -64,13 +66,29 @@ def tree_value(tree: Tree, parse: Parse) -> TreeValue:
     return TreeValue(parse, assembly_of(tree))
 
 
-def select(value: TreeValue, index: int | slice) -> TreeValue:
+def select(value: TreeValue, at: int | slice) -> TreeValue:
     """Select one tree, or several, from a batch along its first dimension."""
     levels = tuple(
-        Nodes(**{field.name: getattr(nodes, field.name)[index] for field in fields(Nodes)})
-        for nodes in value.parse.levels
+        Nodes(**{field.name: getattr(nodes, field.name)[at] for field in fields(Nodes)}) for nodes in value.parse.levels
     )
-    return replace(value, parse=Parse(value.parse.root[index], levels))
+    return replace(value, parse=Parse(value.parse.root[at], levels))
+
+
+def steps_of(part: Any) -> tuple[int, ...]:
+    """Return the steps from the root to a part that a caller named.
+
+    Raises:
+        UserError: If they are no whole numbers.
+    """
+    try:
+        if isinstance(part, str):
+            raise TypeError
+        return tuple(index(step) for step in part)
+    except TypeError:
+        raise UserError(
+            f"expected a part as a list of its steps from the root, counted from 0, such as [1] or [1, 2], got "
+            f"{repr(part)[:60]}"
+        ) from None
 
 
 def position(value: TreeValue, path: tuple[int, ...]) -> tuple[int, int]:
@@ -88,10 +106,10 @@ def position(value: TreeValue, path: tuple[int, ...]) -> tuple[int, int]:
     """
     steps = value.assembly.num_steps
     if not 0 < len(path) <= len(steps) or any(at not in range(count) for at, count in zip(path, steps, strict=False)):
-        named = ".".join(str(step + 1) if isinstance(step, int) else str(step) for step in path) or "the root"
-        allowed = " and ".join(f"1 to {count}" for count in steps)
+        allowed = " and ".join(f"0 to {count - 1}" for count in steps)
         raise UserError(
-            f"there is no part {named}: expected up to {len(steps)} numbers with dots between them, {allowed}"
+            f"there is no part {list(path)}: expected up to {len(steps)} steps from the root, counted from 0, {allowed}"
+            + ("; [] is the whole image, and no part of it" if not path else "")
         )
     place = 0
     for at, count in zip(path, steps, strict=False):

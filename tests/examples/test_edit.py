@@ -116,7 +116,7 @@ def test_colour(call, colour_run, out):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "expected OPERATION to be one of replace, swap, repose, interpolate, truncate, got None"),
+        ([], "expected OPERATION after RUN, one of replace, swap, repose, interpolate, truncate, got none"),
         (["rotate", "--index", 0], "got rotate"),
         (["swap", "--index", 0, 1], "swap needs --part"),
         (["swap", "--index", 0, "--part=1"], "swap takes 2 of --index, --image and --tree, got 1"),
@@ -129,6 +129,9 @@ def test_colour(call, colour_run, out):
         (["replace", "--index", 0, 1, "--part=1", "--with_part=1.1"], "two parts of one level"),
         (["replace", "--index", 0, "--part=1"], "needs --with_part"),
         (["repose", "--index", 0, "--part=1"], "repose needs --shift"),
+        (["repose", "--index", 0, "--part=0"], "expected a part such as 2"),
+        (["repose", "--index", 0, "--part=1", "--shift=3,4"], "a list in quotes such as '[1, 2]', got 3,4"),
+        (["swap", "--index", 0, 1, "--part=1", "--of=root"], "--of is for interpolate, not for swap"),
         (["repose", "--index", 0, "--part=1", "--scale=0"], "--scale must be within 0.01 to 100, got 0"),
         (["repose", "--index", 0, "--part=1", "--turn=inf"], "--turn"),
         (["repose", "--index", 0, "--part=1", "--shift=[nan,0]"], "--shift"),

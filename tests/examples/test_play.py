@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from examples.playing.answers import ANSWERS, Player, warm_up
+from examples.playing.answers import ANSWERS, FIELDS, Player, warm_up
 from examples.playing.config import DEFAULT_RUN, PlayConfig
 from examples.playing.drawings import prepare
 from examples.playing.play import address_of, check_run, listen
@@ -257,6 +257,14 @@ def test_numbers_that_do_not_fit(refused):
         ("parse", {"ink": seven(), "placed": ["fit"]}, "expected placed to be one of fit"),
     ]:
         assert expected in refused(name, **fields)
+
+
+@pytest.mark.thorough
+def test_what_a_question_does_not_say_is_refused_by_its_name(client, refused):
+    assert refused("sample", temp=1) == ('expected fields of sample, temperature, seed, got "temp": leave it out')
+    assert 'expected fields of parse, ink, placed, got "image"' in refused("parse", image=[])
+    assert "use POST" in client.get("/api/parse").json()["error"]
+    assert set(FIELDS) == set(ANSWERS)
 
 
 def test_trees_that_do_not_fit(ask, refused):

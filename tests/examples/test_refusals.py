@@ -181,7 +181,7 @@ def test_an_unknown_option(refused: Refuse, arguments, name: str, argument: str)
 def test_no_run_is_named(refused: Refuse, arguments, name: str):
     without = [one for one in arguments(name) if one.startswith("--out")]
     message = refused(name, *without)
-    assert "run" in message or "first" in message
+    assert "RUN" in message or "--first" in message
 
 
 @pytest.mark.thorough_after(7)

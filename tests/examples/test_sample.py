@@ -157,6 +157,7 @@ def test_without_a_mask_it_is_the_posterior(call, digits_run, out):
         (["--index", 0, "--rounds=3"], "--rounds fills in what --mask hides"),
         (["--index", 0, "--mask=0,0,13,5"], "inside the image of 12x12 pixels"),
         (["--index", 0, "--mask=10,10,5,5"], "inside the image of 12x12 pixels"),
+        (["--index", 0, "--mask=middle"], "expected a mask of left, right, top, bottom"),
         (["--index", 0, "--mask=0,0,12,12"], "hides the whole image"),
     ],
 )

@@ -120,8 +120,8 @@ def test_a_truncated_archive(refuse, tmp_path, mnist):
         (["--train.steps=0"], "--train.steps must be above 0"),
         (["--train.steps=null"], "expected one budget"),
         (["--train.minutes=1"], "expected one budget"),
-        (["--fabric.accelerator=nope"], "--fabric: You selected an invalid accelerator name"),
-        (["--fabric.devices=nope"], "--fabric: `devices`"),
+        (["--fabric.accelerator=nope"], "expected devices that this machine has, got accelerator nope,"),
+        (["--fabric.devices=nope"], "expected devices that this machine has, got accelerator auto, devices nope,"),
         (["--fabric.precision=bf16-true"], "--fabric.precision: expected one of 32-true, bf16-mixed"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
+import rnp_pyro
 from rnp_pyro.api import settings
 from rnp_pyro.api.opening import open_trained, read_settings
 from rnp_pyro.api.record import read_record
@@ -172,3 +173,18 @@ def test_settings_that_older_runs_lack_mean_what_they_meant(finished, monkeypatc
     (finished / "config.yaml").write_text(yaml.safe_dump(values))
     assert read_settings(finished).train.clip == 7.0
     assert settings.parse_config(settings.config_parser("train_svi", ""), [])[0].train.clip == 100.0
+
+
+@pytest.mark.thorough
+def test_a_run_finds_its_images_from_any_folder_and_copies_do_not_name_it(call, train, grey, monkeypatch, tmp_path):
+    monkeypatch.chdir(grey.parent)
+    assert train(f"--data=folder:{grey.name}").status == 0
+    run = tmp_path / "run"
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"] == f"folder:{grey.parent / grey.name}"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert call("evaluate", run, "--particles=2", "--images=1").status == 0
+    assert call("train_svi", "--resume", run, "--train.steps=6").status == 0
+    copy = rnp_pyro.load(run).save(tmp_path / "copy")
+    assert yaml.safe_load((copy / "config.yaml").read_text())["data"] == f"folder:{grey.name}"
+    assert not [file.name for file in copy.iterdir() if str(grey.parent).encode() in file.read_bytes()]

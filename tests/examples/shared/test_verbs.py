@@ -1,5 +1,6 @@
 """The console script, and how little is imported before options are read."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,13 @@ def test_the_short_help_of_training(call):
     assert "--model.tree.leak" in whole
     assert "--model.tree.leak" not in short
     assert len(short.splitlines()) < len(whole.splitlines()) / 3
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("preset", "shown"), [("quickstart", "state ladder"), ("root-only", "none resnet")])
+def test_help_shows_the_values_that_hold_by_default(call, preset, shown):
+    """And not those of the dataclasses, which a preset and what suits it replace."""
+    text = " ".join(call("train_svi", f"--preset={preset}", "--help").out.split())
+    assert f"Defaults are those of the preset {preset}." in text
+    found = {name: re.search(rf"--{name} .*?default: ([^)]*)\)", text) for name in ("model.node_latents", "guide.name")}
+    assert " ".join(match[1] for match in found.values() if match) == shown

@@ -17,6 +17,7 @@ import torch
 import yaml
 
 import rnp_pyro
+from rnp_pyro.api.answers import seen_by
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.errors import UserError
 
@@ -226,10 +227,24 @@ def test_batches_that_the_devices_cannot_share_leave_nothing_behind(fit, images,
         (lambda run, images: run.sample(2, temperature=float("nan")), "temperature of at least 0, got nan"),
         (lambda run, images: run.complete(images, rounds=-1), "rounds must be a whole number of at least 0, got -1"),
         (lambda run, images: run.complete(images, "nonsense"), r"in pixels such as 0,6,12,6, got 'nonsense'"),
-        (lambda run, images: run.evaluate(), r"does not keep: pass images, run.evaluate\(images\)"),
+        (lambda run, images: run.evaluate(), r"does not keep: give your images .* as in run.evaluate\(images\)"),
         (lambda run, images: run.parse(images)[0].move([1], shift=(float("nan"), 0)), "shift must be finite"),
         (lambda run, images: run.parse(images)[0].move([1], turn=float("inf")), "turn must be finite"),
-        (lambda run, images: (one := run.parse(images)[0]).interpolate(one, float("nan")), "weight must be finite"),
+        (lambda run, images: (one := run.parse(images)[0]).interpolate(one, float("nan")), "weight must be a finite"),
+        (lambda run, images: run.parse(images)[0].move([9]), r"no part \[9\]: .* counted from 0, 0 to 2 and 0 to 1"),
+        (lambda run, images: run.parse(images)[0].move([]), r"no part \[\]: .*; \[\] is the whole image"),
+        (lambda run, images: run.parse(images)[0].move(1, turn=3), r"such as \[1\] or \[1, 2\], got 1"),
+        (lambda run, images: run.parse(images)[0].move("1"), r"such as \[1\] or \[1, 2\], got '1'"),
+        (lambda run, images: run.parse(images)[0].move([1], shift=3), "shift must be two numbers"),
+        (lambda run, images: run.parse(images)[0].replace([0], "x"), "expected another tree, .* got str"),
+        (lambda run, images: (one := run.parse(images)[0]).interpolate(one, "x"), "weight must be a finite"),
+        (lambda run, images: run.parse(images)[0].truncate("x"), "to cut the tree off at, got x"),
+        (lambda run, images: run.complete(images, np.ones((2, 12, 12), bool)), "one mask serves all images"),
+        (lambda run, images: run.complete(images, (0, 6, 13, 6)), "inside the image of 12x12 pixels"),
+        (lambda run, images: run.evaluate(images[:, :6, :6]), r"got \[2,6,6\]: resize them, .*None\], 12\)"),
+        (lambda run, images: rnp_pyro.load(None), "expected the folder of a run, or pretrained:NAME, got NoneType"),
+        (lambda run, images: rnp_pyro.from_pretrained(None), "expected the folder of a run"),
+        (lambda run, images: rnp_pyro.fit(torch.zeros(9, 12, 12, device="meta")), "on the meta device"),
     ],
 )  # fmt: skip
 def test_questions_that_make_no_sense(run, images, ask, message):
@@ -255,14 +270,41 @@ def test_a_thread_that_is_not_the_first(fit, images):
 
 
 @pytest.mark.thorough
-def test_a_saved_run_comes_back(run, images, tmp_path):
+def test_a_saved_run_comes_back(run, fit, images, tmp_path):
     again = rnp_pyro.load(run.save(tmp_path / "saved"))
     codes, expected = again.encode(images), run.encode(images)
     assert codes.keys() == expected.keys() >= {"z.2", "z.1", "pose.1", "action.0"}
     assert all(np.array_equal(codes[name], expected[name]) for name in codes)
     assert again.path == tmp_path / "saved"
-    with pytest.raises(UserError, match="exists"):
-        run.save(tmp_path / "saved")
+    for again_into in (run.save, lambda out: fit(images, out=out)):
+        with pytest.raises(UserError, match=r"saved exists: expected a new .* name another") as caught:
+            again_into(tmp_path / "saved")
+        assert "--run" not in str(caught.value)
+
+
+@pytest.mark.thorough
+def test_images_of_another_size_are_resized_as_the_refusal_says(run, images):
+    larger = images.repeat(2, axis=1).repeat(2, axis=2)
+    with pytest.raises(UserError) as caught:
+        run.parse(larger)
+    code = str(caught.value).split("resize them, ")[1].replace("; ", "\nresized = ")
+    names = {"torch": torch, "images": larger}
+    exec(code, names)
+    assert len(run.parse(names["resized"])) == len(images)
+
+
+@pytest.mark.thorough
+def test_a_rectangle_is_hidden_by_four_numbers():
+    assert torch.equal(seen_by((0, 6, 12, 6), (1, 12, 12)), seen_by("0,6,12,6", (1, 12, 12)))
+
+
+@pytest.mark.thorough
+def test_mixed_trees_end_at_the_two_and_all_are_written(fit, images, tmp_path):
+    trees = fit(images, **{"model.node_latents": "both"}).parse(images[:2])
+    one, other = trees
+    for weight, end in ((0, one), (1, other)):
+        torch.testing.assert_close(one.mix(other, weight).canvas, end.canvas)
+    assert sorted(file.name for file in trees.save(tmp_path / "trees").iterdir()) == ["tree-0.json", "tree-1.json"]
 
 
 @pytest.mark.thorough

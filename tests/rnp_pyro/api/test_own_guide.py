@@ -11,6 +11,7 @@ from pyro.nn import PyroModule
 from pyro.poutine import trace
 
 import rnp_pyro
+from guides import GUIDES
 from inference.refinement import UNREFINED
 from rnp_pyro.api.pair import Pair
 from rnp_pyro.errors import UserError
@@ -69,7 +70,7 @@ def test_a_guide_that_does_not_fit_is_refused(alone):
 
 @pytest.mark.thorough
 def test_settings_cannot_name_it_so_that_nothing_is_written(alone, tmp_path):
-    with pytest.raises(UserError, match=r"a guide of your own, .* add it to GUIDES"):
+    with pytest.raises(UserError, match=r"a guide of your own, .* or register it, from guides import GUIDES"):
         alone.with_guide(Broad(4)).save(tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
@@ -86,3 +87,53 @@ def test_model_and_guide_are_as_they_are_evaluated(run, images, opened, tmp_path
     assert given.pixels.dtype == torch.uint8
     assert set(given.observed.unique().tolist()) <= {0.0, 1.0}
     assert torch.equal(given.unit * 255, given.pixels.float())
+
+
+def build(config: Any, decoder: Any) -> Broad:
+    """Build the guide as the entries of ``GUIDES`` do."""
+    return Broad(decoder.latent_size)
+
+
+@pytest.mark.thorough
+def test_fit_trains_a_guide_of_ones_own(fit, images, tmp_path):
+    run = fit(images, guide=build, **{"model.node_latents": "none"})
+    assert isinstance(run.guide, Broad)
+    assert run.guide.loc.abs().sum() > 0, "it was trained"
+    assert "with guide Broad" in repr(run)
+    with pytest.raises(UserError, match="a guide of your own"):
+        run.save(tmp_path / "run")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"guide": Deaf()}, r"got a Deaf that is built: give a function build\(config, decoder\)"),
+        (
+            {"guide": 3},
+            r"a name or a dictionary of settings, or a function build\(config, decoder\) as guide=, got int",
+        ),
+        ({"model": 3}, "a name or a dictionary of settings as model=, got int"),
+        ({"guide": Broad}, r"got Broad, which fails: .*; wrap what takes other arguments, such as guide=lambda"),
+        ({"guide": build, "out": "run", "model.node_latents": "none"}, "which its settings cannot name"),
+        ({"guide": build}, r"expected another --guide\.name or --model\.node_latents"),
+    ],
+)
+def test_what_is_no_builder_is_refused_before_training(fit, images, settings, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=said) as caught:
+        fit(images, **settings)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.thorough
+def test_a_registered_guide_is_saved_and_opens_where_it_is_registered(fit, images, tmp_path, monkeypatch):
+    monkeypatch.setitem(GUIDES, "broad", build)
+    folder = fit(images, guide="broad", **{"model.node_latents": "none"}).save(tmp_path / "run")
+    assert isinstance(rnp_pyro.load(folder).guide, Broad)
+    monkeypatch.delitem(GUIDES, "broad")
+    with pytest.raises(
+        UserError, match=r"^the run's guide is broad, which is not registered: .*GUIDES\[\"broad\"\] = "
+    ):
+        rnp_pyro.load(folder)

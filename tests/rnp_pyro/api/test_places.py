@@ -260,6 +260,7 @@ def test_settings_with_a_byte_order_mark(tmp_path):
     assert parse_config(config_parser("train_svi", ""), ["--config", str(tmp_path / "mine.yaml")])[0].seed == 3
 
 
+@pytest.mark.thorough_after(1)
 @pytest.mark.parametrize("name", places.OURS)
 @pytest.mark.parametrize("kind", ["file", "package"])
 def test_a_module_of_the_users_that_hides_ours(tmp_path, monkeypatch, name, kind):
@@ -270,11 +271,24 @@ def test_a_module_of_the_users_that_hides_ours(tmp_path, monkeypatch, name, kind
     assert spec is not None
     monkeypatch.setitem(sys.modules, name, module_from_spec(spec))
     shown = file if kind == "file" else file.parent
-    with pytest.raises(UserError) as caught:
-        rnp_pyro.__getattr__("fit")
-    assert str(caught.value) == (
-        f"{shown} hides the package {name} that rnp_pyro needs: rename it, or start from another folder"
-    )
+    refusal = f"{shown} hides the package {name} that rnp_pyro needs: rename it"
+    for path, ways in ((ROOT, ""), (tmp_path, places.WAYS_AROUND)):
+        monkeypatch.setattr(sys, "path", [str(path), *sys.path])
+        with pytest.raises(UserError) as caught:
+            rnp_pyro.__getattr__("fit")
+        assert str(caught.value) == refusal + ways
+
+
+@pytest.mark.thorough
+def test_the_ways_around_a_module_that_hides_ours(tmp_path):
+    (tmp_path / "models.py").write_text("")
+    (tmp_path / "mine.py").write_text("import rnp_pyro; print(rnp_pyro.fit.__name__)")
+    for options, out in (([], ""), (["-P"], "fit\n")):
+        command = [sys.executable, *options, "mine.py"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        assert done.stdout == out
+        assert ("scripts as python -P SCRIPT" in done.stderr) == (out == "")
 
 
 def test_our_own_packages_are_ours():

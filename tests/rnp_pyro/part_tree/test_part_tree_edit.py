@@ -166,7 +166,7 @@ def test_replacing_and_swapping_agree(tree: Tree, trees):
 
 
 def test_parts_of_different_levels_are_not_swapped(tree: Tree, trees):
-    with pytest.raises(UserError, match=r"got 1 of level 2 and 1\.2 of level 1"):
+    with pytest.raises(UserError, match=r"got \[0\] of level 2 and \[0, 1\] of level 1"):
         swap_parts(tree, *trees, (0,), (0, 1))
 
 

@@ -78,7 +78,7 @@ def test_a_path_leads_to_a_node(make_tree: MakeTree):
 @pytest.mark.parametrize("path", [(), (2,), (-1,), (0, 3), (0, 0, 0)])
 def test_what_is_no_path_is_refused(make_tree: MakeTree, path: tuple[int, ...]):
     value = tree_value(tree := make_tree(num_steps=(2, 3)), tree.unfold(torch.randn(6)))
-    with pytest.raises(UserError, match="1 to 2 and 1 to 3"):
+    with pytest.raises(UserError, match="counted from 0, 0 to 1 and 0 to 2"):
         position(value, path)
 
 
