@@ -52,6 +52,13 @@ def piece(arguments: tuple[str, str, int, int, int]) -> tuple[tuple[str, str, in
     return arguments, outcome(*arguments)
 
 
+def shown(value: float | str | None) -> str:
+    """Return a run's cell; a dash: it has not been made."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if isinstance(value, float) else "failed"
+
+
 def table(found: dict[str, float | str]) -> str:
     """Return the Markdown table: kinds by trees, the seeds' -ELBOs in each cell."""
     lines = [f"| images | {' | '.join(TREES)} |", "|---" * (len(TREES) + 1) + "|"]
@@ -59,7 +66,7 @@ def table(found: dict[str, float | str]) -> str:
         cells = []
         for tree in TREES:
             values = [found.get(f"{kind}, {tree}, {seed}") for seed in SEEDS]
-            cells.append(" ".join(f"{one:.1f}" if isinstance(one, float) else "failed" for one in values))
+            cells.append(" ".join(shown(one) for one in values))
         lines.append(f"| {kind} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from rnp_pyro.api import training
+from rnp_pyro.api import fitting
 
 ELSEWHERE = torch.device("mps")
 """What marked tensors say is their device."""
@@ -93,17 +93,17 @@ SETTINGS: list[dict[str, Any]] = [
 @pytest.mark.thorough
 @pytest.mark.parametrize("settings", SETTINGS, ids=["resnet", "full_rank", "ladder"])
 def test_training_and_what_comes_after_need_none(fit, images, monkeypatch, settings):
-    build = training.build_pair
+    build = fitting.build_pair
     used: list[Any] = []
 
-    def build_elsewhere(*given: Any) -> Any:
-        pair = build(*given)
+    def build_elsewhere(*given: Any, **more: Any) -> Any:
+        pair = build(*given, **more)
         for tensor in (*pair.modules.parameters(), *pair.modules.buffers()):
             mark(tensor)
         used.append(pair)
         return pair
 
-    monkeypatch.setattr(training, "build_pair", build_elsewhere)
+    monkeypatch.setattr(fitting, "build_pair", build_elsewhere)
     monkeypatch.setattr(torch.mps, "get_rng_state", lambda device: torch.zeros(1, dtype=torch.uint8))
     monkeypatch.setattr(torch.mps, "set_rng_state", lambda state, device: None)
     with WithoutFloat64():
