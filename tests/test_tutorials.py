@@ -117,8 +117,14 @@ def test_numbers_are_computed(path: Path):
     assert re.findall(r".{,30}\d[\d.,]*.{,30}", plain) == []
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("path", TUTORIALS, ids=name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(TUTORIALS[0], marks=pytest.mark.thorough),
+        *(pytest.param(path, marks=pytest.mark.slow) for path in TUTORIALS[1:]),  # a quarter of make test's time
+    ],
+    ids=name,
+)
 def test_tutorials_run(path: Path, tmp_path: Path):
     """From top to bottom, in an empty folder, without a network, and as the committed outputs have it."""
     done, seconds = execute(path, tmp_path, LIMIT)

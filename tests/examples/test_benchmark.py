@@ -34,7 +34,7 @@ def test_keys_and_table(call, tmp_path):
     assert (tmp_path / "b.png").stat().st_size > 1000
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_growth_is_measured_and_drawn(call, tmp_path):
     threads = torch.get_num_threads()
     arguments = "--batch_size=2", "--rounds=2", "--quick=true", "--threads=1", f"--json={tmp_path / 'b.json'}"
