@@ -65,7 +65,7 @@ def _views(
     if picture is not None:
         views.append(("picture", on_paper(picture / 255), None))
         # Three equal channels are printed as they are: bright ink on black.
-        views.append(("seen by the model: bright ink", on_paper(image.expand(3, -1, -1)), None))
+        views.append(("seen, ink bright", on_paper(image.expand(3, -1, -1)), None))
     else:
         views.append(("image", on_paper(image), None))
     views.append(("reconstruction", on_paper(value.fold()), None))

@@ -55,7 +55,7 @@ def test_a_picture_is_shown_as_it_is_and_its_ink_bright(value: TreeValue, image:
     shown = pictures(figure)
     assert (shown[0][0] == picture.movedim(0, -1).numpy()).all()
     assert (shown[1][0] == on_paper(image.expand(3, -1, -1))).all()
-    assert figure.axes[0].texts[1].get_text() == "seen by the model: bright ink"
+    assert figure.axes[0].texts[1].get_text() == "seen, ink bright"
 
 
 @pytest.mark.thorough
